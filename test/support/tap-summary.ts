@@ -1,5 +1,6 @@
 /**
- * Reads what a test file printed in TAP (testanything.org, version 14) and counts its top-level tests: each is a sentence about behaviour.
+ * Reads what a test file printed in TAP (testanything.org, version 14) and counts its top-level
+ * tests: each is a sentence about behaviour.
  */
 
 /** What one test file came to. */
