@@ -36,8 +36,8 @@ export interface Reply<T> {
 
 /**
  * Cuts a byte stream into lines of JSON, never holding more than its bound. That a line is an
- * Cuts a byte stream into lines of JSON, never holding more than its bound. That a line is an
  * object is checked; `T` says what the other side sends, and is only as true as that side is.
+ */
 export class LineReader<T extends object> {
   readonly #maxBytes: number
   #pending: Buffer[] = []
