@@ -82,10 +82,9 @@ export class MapEditor {
     await this.#change(range, (map) => replaceBlocks(map, portion.blocks))
   }
 
-  /** The encoded map, and the blocks of our core that it uses no longer. */
+  /** The encoded map, and the blocks of our core that it uses no longer, sorted. */
   finish(): { readonly map: Buffer; readonly superseded: readonly BlockRun[] } {
-    const runs = this.#superseded.map(({ coreBlock, count }) => ({ block: coreBlock, count }))
-    return { map: encodeMap(this.#map), superseded: runs }
+    return { map: encodeMap(this.#map), superseded: coalesced(this.#superseded) }
   }
 
   async #punch(from: number, to: number): Promise<void> {
@@ -113,4 +112,16 @@ export class MapEditor {
     this.#superseded.push(...superseded(before, after, core))
     this.#map = after
   }
+}
+
+/** Sorted, with neighbours joined; portions come in the order of the file, not of the core. */
+function coalesced(ranges: readonly CoreRange[]): BlockRun[] {
+  const runs: BlockRun[] = []
+  for (const { coreBlock, count } of [...ranges].sort((a, b) => a.coreBlock - b.coreBlock)) {
+    const last = runs.at(-1)
+    const continues = last !== undefined && last.block + last.count === coreBlock
+    if (continues) runs[runs.length - 1] = { block: last.block, count: last.count + count }
+    else runs.push({ block: coreBlock, count })
+  }
+  return runs
 }
