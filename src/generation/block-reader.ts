@@ -62,7 +62,7 @@ export class BlockReader {
     const { fileBlock, count } = range
     const end = fileBlock + count
     const loaded = await this.loadLeaves(map, { from: fileBlock, to: end }, options)
-    const blocks: (Buffer | null)[] = new Array<Buffer | null>(count).fill(null)
+    const blocks: (Buffer | null)[] = Array.from({ length: count }, () => null)
     const wanted: { readonly at: number; readonly core: Core; readonly block: number }[] = []
     for (const segment of lookup(loaded, fileBlock, end)) {
       if (segment.type !== 'run') continue

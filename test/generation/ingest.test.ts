@@ -2,10 +2,10 @@ import { FsError } from '../../src/base/errors.js'
 import { BLOCK, contentOf, frozenOf, noise, wholeFile, withHome } from './support.js'
 import assert from 'node:assert'
 import { createHash } from 'node:crypto'
-import fc from 'fast-check'
-import t from 'tap'
+import * as fc from 'fast-check'
+import { test } from 'tap'
 
-await t.test('a whole file comes back byte for byte, with its hash', async (t) => {
+await test('a whole file comes back byte for byte, with its hash', async (t) => {
   await withHome(async ({ generation }) => {
     const bytes = noise(3 * BLOCK + 777, 1)
     const [result] = await generation.ingest([wholeFile(bytes)])
@@ -18,7 +18,7 @@ await t.test('a whole file comes back byte for byte, with its hash', async (t) =
   })
 })
 
-await t.test('zeros are holes and cost nothing', async (t) => {
+await test('zeros are holes and cost nothing', async (t) => {
   await withHome(async ({ generation }) => {
     const bytes = Buffer.alloc(5 * BLOCK)
     bytes[2 * BLOCK + 5] = 1
@@ -34,7 +34,7 @@ await t.test('zeros are holes and cost nothing', async (t) => {
   })
 })
 
-await t.test('a sparse file of 1 TiB costs its data, and its holes are not read', async (t) => {
+await test('a sparse file of 1 TiB costs its data, and its holes are not read', async (t) => {
   await withHome(async ({ generation }) => {
     const size = 2 ** 40
     const end = size - 1000
@@ -52,7 +52,7 @@ await t.test('a sparse file of 1 TiB costs its data, and its holes are not read'
   })
 })
 
-await t.test('an edit of one block appends one block and supersedes one', async (t) => {
+await test('an edit of one block appends one block and supersedes one', async (t) => {
   await withHome(async ({ generation }) => {
     const bytes = noise(10 * BLOCK, 3)
     const [first] = await generation.ingest([wholeFile(bytes)])
@@ -75,33 +75,30 @@ await t.test('an edit of one block appends one block and supersedes one', async 
   })
 })
 
-await t.test(
-  'what lies behind the base end reads as zeros after the file grew again',
-  async (t) => {
-    await withHome(async ({ generation }) => {
-      const bytes = noise(2 * BLOCK, 5)
-      const [first] = await generation.ingest([wholeFile(bytes)])
-      if (!first) throw new Error('no result')
-      const [grown] = await generation.ingest([
-        { base: first.map, baseEnd: 100, size: 2 * BLOCK, frozen: frozenOf([]) }
-      ])
-      if (!grown) throw new Error('no result')
-      const expected = Buffer.alloc(2 * BLOCK)
-      bytes.copy(expected, 0, 0, 100)
-      t.ok((await contentOf(generation, grown.map, 2 * BLOCK)).equals(expected))
-      t.same(grown.superseded, [{ block: 0, count: 2 }])
-    })
-  }
-)
+await test('what lies behind the base end reads as zeros after the file grew again', async (t) => {
+  await withHome(async ({ generation }) => {
+    const bytes = noise(2 * BLOCK, 5)
+    const [first] = await generation.ingest([wholeFile(bytes)])
+    if (!first) throw new Error('no result')
+    const [grown] = await generation.ingest([
+      { base: first.map, baseEnd: 100, size: 2 * BLOCK, frozen: frozenOf([]) }
+    ])
+    if (!grown) throw new Error('no result')
+    const expected = Buffer.alloc(2 * BLOCK)
+    bytes.copy(expected, 0, 0, 100)
+    t.ok((await contentOf(generation, grown.map, 2 * BLOCK)).equals(expected))
+    t.same(grown.superseded, [{ block: 0, count: 2 }])
+  })
+})
 
-await t.test('an aborted ingest is ECANCELED', async (t) => {
+await test('an aborted ingest is ECANCELED', async (t) => {
   await withHome(async ({ generation }) => {
     const signal = AbortSignal.abort()
     await t.rejects(generation.ingest([wholeFile(noise(BLOCK, 1))], signal), { code: 'ECANCELED' })
   })
 })
 
-await t.test('a failing frozen reader fails the ingest and the next one works', async (t) => {
+await test('a failing frozen reader fails the ingest and the next one works', async (t) => {
   await withHome(async ({ generation }) => {
     const broken = {
       ...wholeFile(noise(BLOCK, 1)),
@@ -131,77 +128,71 @@ const round = fc.record({
   size: fc.nat(8 * BLOCK)
 })
 
-await t.test(
-  'any sequence of frozen writes, holes, cuts and growth equals a plain array',
-  async () => {
-    await withHome(async ({ generation }) => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 4 }), async (rounds) => {
-          let content = Buffer.alloc(0)
-          let map: Buffer | null = null
-          for (const { extents, cutTo, size } of rounds) {
-            const baseEnd = Math.min(content.length, cutTo ?? content.length, size)
-            const next = Buffer.alloc(size)
-            content.copy(next, 0, 0, baseEnd)
-            const pieces = []
-            let end = 0
-            for (const { at, length, isHole, seed } of [...extents].sort((a, b) => a.at - b.at)) {
-              const start = Math.max(at, end)
-              end = Math.min(start + length, size)
-              if (start >= end) break
-              const bytes = isHole ? Buffer.alloc(end - start) : noise(end - start, seed)
-              bytes.copy(next, start)
-              pieces.push(isHole ? { at: start, hole: end - start } : { at: start, bytes })
-            }
-            const frozen = frozenOf(pieces)
-            const [result] = await generation.ingest([{ base: map, baseEnd, size, frozen }])
-            assert(result)
-            map = result.map
-            content = next
-            assert((await contentOf(generation, map, size)).equals(content))
-            if (result.hash) {
-              assert.deepEqual(result.hash, createHash('sha256').update(content).digest())
-            }
-          }
-        }),
-        { numRuns: 60 }
-      )
-    })
-  }
-)
-
-await t.test(
-  'what is superseded is never in the new map, and everything else of the base is',
-  async () => {
-    await withHome(async ({ generation }) => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(extent, { minLength: 1, maxLength: 3 }), async (extents) => {
-          const bytes = noise(6 * BLOCK, 9)
-          const [base] = await generation.ingest([wholeFile(bytes)])
-          assert(base)
-          let end = 0
+await test('any sequence of frozen writes, holes, cuts and growth equals a plain array', async () => {
+  await withHome(async ({ generation }) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 4 }), async (rounds) => {
+        let content = Buffer.alloc(0)
+        let map: Buffer | null = null
+        for (const { extents, cutTo, size } of rounds) {
+          const baseEnd = Math.min(content.length, cutTo ?? content.length, size)
+          const next = Buffer.alloc(size)
+          content.copy(next, 0, 0, baseEnd)
           const pieces = []
-          for (const { at, length, seed } of [...extents].sort((a, b) => a.at - b.at)) {
+          let end = 0
+          for (const { at, length, isHole, seed } of [...extents].sort((a, b) => a.at - b.at)) {
             const start = Math.max(at, end)
-            end = Math.min(start + length, bytes.length)
-            if (start < end) pieces.push({ at: start, bytes: noise(end - start, seed) })
+            end = Math.min(start + length, size)
+            if (start >= end) break
+            const bytes = isHole ? Buffer.alloc(end - start) : noise(end - start, seed)
+            bytes.copy(next, start)
+            pieces.push(isHole ? { at: start, hole: end - start } : { at: start, bytes })
           }
-          const request = { base: base.map, baseEnd: bytes.length, size: bytes.length }
-          const [edited] = await generation.ingest([{ ...request, frozen: frozenOf(pieces) }])
-          assert(edited)
-          const before = blocksOf(await generation.runsOf(base.map))
-          const after = blocksOf(await generation.runsOf(edited.map))
-          const gone = blocksOf(edited.superseded)
-          assert.deepEqual(
-            [...gone],
-            [...before].filter((block) => !after.has(block))
-          )
-        }),
-        { numRuns: 30 }
-      )
-    })
-  }
-)
+          const frozen = frozenOf(pieces)
+          const [result] = await generation.ingest([{ base: map, baseEnd, size, frozen }])
+          assert(result)
+          map = result.map
+          content = next
+          assert((await contentOf(generation, map, size)).equals(content))
+          if (result.hash) {
+            assert.deepEqual(result.hash, createHash('sha256').update(content).digest())
+          }
+        }
+      }),
+      { numRuns: 60 }
+    )
+  })
+})
+
+await test('what is superseded is never in the new map, and everything else of the base is', async () => {
+  await withHome(async ({ generation }) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(extent, { minLength: 1, maxLength: 3 }), async (extents) => {
+        const bytes = noise(6 * BLOCK, 9)
+        const [base] = await generation.ingest([wholeFile(bytes)])
+        assert(base)
+        let end = 0
+        const pieces = []
+        for (const { at, length, seed } of [...extents].sort((a, b) => a.at - b.at)) {
+          const start = Math.max(at, end)
+          end = Math.min(start + length, bytes.length)
+          if (start < end) pieces.push({ at: start, bytes: noise(end - start, seed) })
+        }
+        const request = { base: base.map, baseEnd: bytes.length, size: bytes.length }
+        const [edited] = await generation.ingest([{ ...request, frozen: frozenOf(pieces) }])
+        assert(edited)
+        const before = blocksOf(await generation.runsOf(base.map))
+        const after = blocksOf(await generation.runsOf(edited.map))
+        const gone = blocksOf(edited.superseded)
+        assert.deepEqual(
+          [...gone],
+          [...before].filter((block) => !after.has(block))
+        )
+      }),
+      { numRuns: 30 }
+    )
+  })
+})
 
 function blocksOf(runs: readonly { block: number; count: number }[]): Set<number> {
   return new Set(
