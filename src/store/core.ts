@@ -12,6 +12,9 @@ export interface GetOptions {
   readonly timeoutMs: number
 }
 
+/** Merkle nodes read in one go by `storedBytes`. */
+const SIZES_AT_ONCE = 1024
+
 /** Pairs of public and secret key; the secret one stays in memory. */
 export type CoreKeyPair = Hypercore.KeyPair
 
@@ -99,6 +102,35 @@ export class Core {
   /** First block at or behind `block` that is on this device, or -1. */
   nextHeld(block: number): number {
     return this.session.core.bitfield.firstSet(block)
+  }
+
+  /** Bytes of the blocks of `[start, end)` that are on this device, as stored. */
+  async storedBytes(start: number, end: number): Promise<number> {
+    let bytes = 0
+    for (let from = start; from < end; from += SIZES_AT_ONCE) {
+      const reader = this.session.state.storage.read()
+      const nodes = []
+      for (let block = from; block < Math.min(end, from + SIZES_AT_ONCE); block++) {
+        if (this.has(block)) nodes.push(reader.getTreeNode(2 * block))
+      }
+      reader.tryFlush()
+      for (const node of await Promise.all(nodes)) bytes += node?.size ?? 0
+    }
+    return bytes
+  }
+
+  /** A small value kept beside the core, not replicated; null: never set. */
+  async note(name: string): Promise<Buffer | null> {
+    return this.session.getUserData(name)
+  }
+
+  /** Sets a note; atomic, durable after the store's barrier. */
+  async setNote(name: string, value: Buffer): Promise<void> {
+    try {
+      await this.session.setUserData(name, value)
+    } catch (cause) {
+      throw writeError('write a note', cause)
+    }
   }
 
   /** Drops the local copy of `[start, end)`; repeating it does nothing. */

@@ -43,7 +43,18 @@ declare module 'hypercore' {
         firstUnset(index: number): number
       }
     }
-    readonly state: { readonly byteLength: number }
+    readonly state: {
+      readonly byteLength: number
+      readonly storage: {
+        read(): {
+          /** A leaf's index is twice its block's; null where a clear has taken it. */
+          getTreeNode(index: number): Promise<{ readonly size: number } | null>
+          tryFlush(): void
+        }
+      }
+    }
+    getUserData(key: string): Promise<Buffer | null>
+    setUserData(key: string, value: Buffer): Promise<void>
     ready(): Promise<void>
     session(options?: Hypercore.SessionOptions): Hypercore
     append(blocks: readonly Uint8Array[]): Promise<{ length: number; byteLength: number }>
@@ -126,7 +137,12 @@ declare module 'hyperbee' {
       readonly lt?: Uint8Array
       readonly lte?: Uint8Array
     }
-    interface StreamOptions {
+    interface GetOptions {
+      /** ms; rejects with code REQUEST_TIMEOUT. Default: waits for ever. */
+      readonly timeout?: number
+    }
+    interface StreamOptions extends GetOptions {
+      /** -1: all */
       readonly limit?: number
       readonly signal?: AbortSignal
       /** Every block that the walk touches. */
@@ -154,17 +170,16 @@ declare module 'hyperbee' {
     constructor(core: Hypercore, options: Hyperbee.Options)
     readonly version: number
     ready(): Promise<void>
-    get(key: Uint8Array): Promise<Hyperbee.Entry | null>
-    batch(): Hyperbee.Batch
+    get(key: Uint8Array, options?: Hyperbee.GetOptions): Promise<Hyperbee.Entry | null>
+    batch(options?: Hyperbee.GetOptions): Hyperbee.Batch
     checkout(version: number): Hyperbee
     createReadStream(
       range?: Hyperbee.Range,
       options?: Hyperbee.StreamOptions
     ): AsyncIterable<Hyperbee.Entry>
-    createHistoryStream(options: {
-      readonly gte: number
-      readonly lt: number
-    }): AsyncIterable<Hyperbee.Change>
+    createHistoryStream(
+      options: Hyperbee.GetOptions & { readonly gte: number; readonly lt: number }
+    ): AsyncIterable<Hyperbee.Change>
     close(): Promise<void>
   }
   export = Hyperbee
