@@ -40,8 +40,8 @@ export interface FilesystemOptions {
   readonly ownership: Ownership
   readonly clock: Clock
   readonly crc32c: Crc32c
-  /** The journal was last written since this machine started. */
-  readonly sameBoot: boolean
+  /** Names the time since this machine started: another one means that power may have been lost. */
+  readonly bootId: string
   /** Seeds the journal's checksums; the home's constant. */
   readonly salt: bigint
   readonly history: HistoryLimits
@@ -121,11 +121,11 @@ export class Filesystem {
    * @throws {Error} EIO, ENOSPC
    */
   async open(): Promise<RecoveryReport> {
-    const { crc32c, sameBoot, salt, log } = this.options
+    const { crc32c, bootId, salt, log } = this.options
     const report = await recover({
       volume: this.volume,
       crc32c,
-      trustAll: sameBoot,
+      bootId,
       salt,
       durable: (seq) => this.durable(seq),
       log

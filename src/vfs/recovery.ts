@@ -7,7 +7,7 @@
  * of a new segment, the index is flushed, and only then are the old segments deleted. A crash in
  * between starts again from the same input.
  */
-import { readdirSync, statSync, unlinkSync } from 'node:fs'
+import { readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from '../base/log.js'
 import { decodeChanges, type Change } from '../union/changes.js'
@@ -20,6 +20,8 @@ import { META, type Volume } from './volume.js'
 
 /** Key of a number that no journal entry of the past exceeds, should the journal be lost. */
 export const SEQ_KEY = 'seq'
+/** In the journal's directory. */
+const BOOT_FILE = 'boot'
 const CHANGES_PER_ENTRY = 500
 /** Native flag: take size, times and base of a packed inode although it has local state. */
 const INODE_FORCE = 1
@@ -46,8 +48,8 @@ export interface RecoveryReport {
 export interface RecoveryParts {
   readonly volume: Volume
   readonly crc32c: Crc32c
-  /** Same boot id as when the journal was last written: nothing written can have been lost. */
-  readonly trustAll: boolean
+  /** This boot's. The same as when the journal was begun: nothing written can have been lost. */
+  readonly bootId: string
   readonly salt: bigint
   /** Resolves when the journal is durable up to a sequence number. */
   readonly durable: (seq: number) => Promise<void>
@@ -69,8 +71,9 @@ interface StatedFile {
  * @throws {Error} EIO, ENOSPC
  */
 export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
-  const { volume, crc32c, trustAll, log } = parts
+  const { volume, crc32c, bootId, log } = parts
   const { index, journal, tracker } = volume.parts
+  const trustAll = readBootId(journal.directory) === bootId
   const read = readJournal(journal.directory, trustAll, crc32c)
   if (read.damaged) log.warn({}, 'the end of the journal is damaged; what lay behind it is lost')
   for (const entry of read.entries) {
@@ -188,6 +191,19 @@ function maxOf(a: bigint, b: bigint): bigint {
   return a > b ? a : b
 }
 
+/** The boot during which the journal in this directory was begun; null when there is none. */
+function readBootId(directory: string): string | null {
+  const path = join(directory, BOOT_FILE)
+  return statSync(path, { throwIfNoEntry: false }) ? readFileSync(path, 'utf8') : null
+}
+
+function writeBootId(directory: string, bootId: string): void {
+  const path = join(directory, BOOT_FILE)
+  writeFileSync(`${path}.new`, bootId, { mode: 0o600, flush: true })
+  renameSync(`${path}.new`, path)
+  syncDirectory(directory)
+}
+
 /** Makes the new journal and the index durable, then deletes the old segments. */
 async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Promise<void> {
   const { index, journal } = parts.volume.parts
@@ -212,6 +228,6 @@ async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Pro
     const path = join(journal.directory, name)
     if (statSync(path, { throwIfNoEntry: false })) unlinkSync(path)
   }
-  syncDirectory(journal.directory)
+  writeBootId(journal.directory, parts.bootId)
   journal.forget(oldSegments.map((name) => Number.parseInt(name, 10)))
 }
