@@ -171,6 +171,13 @@ export function linkDot(link: LinkId): Dot {
   }
 }
 
+/** The order of links in a record: by generation, then by counter. */
+export function compareLinks(a: LinkId, b: LinkId): number {
+  const left = linkDot(a)
+  const right = linkDot(b)
+  return left.generation - right.generation || left.counter - right.counter
+}
+
 /** Whether two dots are the same write. */
 export function sameDot(a: Dot, b: Dot): boolean {
   return a.generation === b.generation && a.counter === b.counter

@@ -12,6 +12,7 @@ import { type GenerationNumber, type NodeId, generationNumber } from '../format/
 import { nodeIdFromBytes } from '../format/ids.js'
 import { decodeMap } from '../format/map-codec.js'
 import type { Keyring } from '../keys/keyring.js'
+import type { Appender } from '../store/appender.js'
 import type { Core } from '../store/core.js'
 import { Records } from '../store/records.js'
 import type { Store } from '../store/store.js'
@@ -53,6 +54,7 @@ export interface GenerationOptions {
 interface Parts {
   readonly db: Core
   readonly blobs: Core
+  readonly appender: Appender
   readonly records: Records
   readonly space: Space
 }
@@ -63,18 +65,20 @@ interface Parts {
  */
 export async function openGeneration(options: GenerationOptions): Promise<Generation> {
   const { store, keyring } = options
-  const opened: Core[] = []
+  const opened: { close(): Promise<void> }[] = []
   try {
     const db = await store.openCore({ keyPair: keyring.db })
     opened.push(db)
     const blobs = await store.openCore({ keyPair: keyring.blobs })
     opened.push(blobs)
+    const appender = await store.openAppender(blobs)
+    opened.push(appender)
     const space = await Space.open(store, blobs, db)
     const records = new Records(db, blobs.key)
     await records.ready()
-    return new Generation(options, { db, blobs, records, space })
+    return new Generation(options, { db, blobs, appender, records, space })
   } catch (error) {
-    for (const core of opened.reverse()) await core.close().catch(() => undefined)
+    for (const one of opened.reverse()) await one.close().catch(() => undefined)
     throw error
   }
 }
@@ -84,6 +88,7 @@ export class Generation {
   readonly #options: GenerationOptions
   readonly #db: Core
   readonly #blobs: Core
+  readonly #appender: Appender
   readonly #records: Records
   readonly #space: Space
   readonly #reader: BlockReader
@@ -97,6 +102,7 @@ export class Generation {
     this.#options = options
     this.#db = parts.db
     this.#blobs = parts.blobs
+    this.#appender = parts.appender
     this.#records = parts.records
     this.#space = parts.space
     this.#reader = new BlockReader(options.store, parts.blobs)
@@ -127,7 +133,7 @@ export class Generation {
    * @throws {FsError} EIO when a base block is corrupt or missing; ECANCELED when aborted
    */
   async ingest(requests: readonly IngestRequest[], signal?: AbortSignal): Promise<IngestResult[]> {
-    const writer = new BlockWriter(this.#blobs, this.#options.fault, this.#arenas)
+    const writer = new BlockWriter(this.#appender, this.#options.fault, this.#arenas)
     const tools = { core: this.#blobs.key, reader: this.#reader, writer, signal }
     try {
       const files: FileIngest[] = []
@@ -297,6 +303,7 @@ export class Generation {
 
   async #close(): Promise<void> {
     await this.#reader.close()
+    await this.#appender.close()
     await this.#records.close()
     await this.#blobs.close()
     await this.#db.close()

@@ -57,20 +57,6 @@ export class Core {
   }
 
   /**
-   * Appends blocks as one atomic write; durable after the store's barrier. The buffers are copied.
-   * @returns index of the first
-   * @throws {FsError} ENOSPC, EIO, ECANCELED
-   */
-  async append(blocks: readonly Uint8Array[]): Promise<number> {
-    try {
-      const { length } = await this.session.append(blocks)
-      return length - blocks.length
-    } catch (cause) {
-      throw writeError('append', cause)
-    }
-  }
-
-  /**
    * A block, verified and decrypted; the caller owns the buffer. null only with `timeoutMs` 0.
    * @throws {FsError} EIO naming core and block, ETIMEDOUT, ECANCELED
    */

@@ -57,7 +57,12 @@ declare module 'hypercore' {
     setUserData(key: string, value: Buffer): Promise<void>
     ready(): Promise<void>
     session(options?: Hypercore.SessionOptions): Hypercore
-    append(blocks: readonly Uint8Array[]): Promise<{ length: number; byteLength: number }>
+    append(
+      blocks: readonly Uint8Array[],
+      options?: { readonly maxLength?: number }
+    ): Promise<{ length: number; byteLength: number }>
+    /** Of this session only. */
+    setEncryption(provider: Hypercore.EncryptionProvider | null): Promise<void>
     get(index: number, options?: Hypercore.GetOptions): Promise<Buffer | null>
     has(start: number, end?: number): Promise<boolean>
     count(start: number, end: number): Promise<number>
