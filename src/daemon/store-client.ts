@@ -66,6 +66,7 @@ export class StoreClient implements ContentStore {
   barrier: ContentStore['barrier'] = async () => {
     await this.call('barrier')
   }
+  info: ContentStore['info'] = async () => this.call('info')
   runsOf: ContentStore['runsOf'] = async (map) => this.call('runsOf', map)
   clear: ContentStore['clear'] = async (runs) => {
     await this.call('clear', runs)

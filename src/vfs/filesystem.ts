@@ -15,7 +15,7 @@ import { Content } from './content.js'
 import type { ContentStore } from './content-store.js'
 import { Directories } from './directory.js'
 import { History, type HistoryLimits } from './history.js'
-import { Ingester } from './ingester.js'
+import { BLOBS_KEY, Ingester, blobsLengthChange } from './ingester.js'
 import { Journal, type Crc32c } from './journal.js'
 import { LocalFiles } from './local-files.js'
 import { Namespace } from './namespace.js'
@@ -27,6 +27,8 @@ import { Volume, type Ownership } from './volume.js'
 
 /** The index is flushed at least this often while changes are pending, and at so many changes. */
 const CHECKPOINT_MS = 2000
+/** Book-keeping keys of block ranges that an interrupted commit has left. */
+const ORPHANS_PREFIX = 'orphans:'
 const CHECKPOINT_CHANGES = 20_000
 
 /** What a filesystem is opened from. */
@@ -134,6 +136,9 @@ export class Filesystem {
     if (!this.volume.parts.index.node(ROOT_INO)) this.#makeRoot()
     this.directories.loadNode(ROOT_INO)
     this.#timer = setInterval(() => this.#tick(), CHECKPOINT_MS)
+    this.#sweepOrphanBlocks().catch((error: unknown) => {
+      log.warn({ err: error }, 'blocks of an interrupted commit stay until the next start')
+    })
     this.ingester.wake()
     return report
   }
@@ -214,6 +219,35 @@ export class Filesystem {
     await this.history.tend()
     await this.#checkpointing
     await this.checkpoint()
+  }
+
+  /**
+   * Blocks that an interrupted commit appended are in no row's map. Its records may name them until
+   * the same files have been committed again, so that comes first; the range is noted meanwhile.
+   */
+  async #sweepOrphanBlocks(): Promise<void> {
+    const { index } = this.volume.parts
+    const known = index.meta(BLOBS_KEY)?.readUIntLE(0, 6) ?? 0
+    const { blobsLength } = await this.options.store.info()
+    if (blobsLength > known) {
+      const value = Buffer.alloc(12)
+      value.writeUIntLE(known, 0, 6)
+      value.writeUIntLE(blobsLength - known, 6, 6)
+      this.volume.apply([
+        { kind: 'meta', key: ORPHANS_PREFIX + known, value },
+        blobsLengthChange(blobsLength)
+      ])
+    }
+    const orphans = index.metaRange(ORPHANS_PREFIX)
+    if (orphans.length === 0) return
+    await this.ingester.flush()
+    for (const { key, value } of orphans) {
+      const run = { block: value.readUIntLE(0, 6), count: value.readUIntLE(6, 6) }
+      this.volume.apply([
+        ...this.history.supersede([run]),
+        { kind: 'meta', key, value: null }
+      ])
+    }
   }
 
   async #checkpoint(): Promise<void> {

@@ -151,8 +151,9 @@ export class Ingester {
       const writes = this.#writes(snapshot)
       await this.#commitRecords(snapshot, results, writes)
       await store.barrier()
+      const { blobsLength } = await store.info()
       fault('commit.stored')
-      this.#finish(snapshot, results, writes)
+      this.#finish(snapshot, results, writes, blobsLength)
       thawed = true
       fault('commit.journaled')
     } finally {
@@ -264,7 +265,8 @@ export class Ingester {
   #finish(
     snapshot: Snapshot,
     results: readonly IngestResult[],
-    writes: ReadonlyMap<number, Write>
+    writes: ReadonlyMap<number, Write>,
+    blobsLength: number
   ): void {
     const { volume, history } = this.parts
     const { plane, tracker, clock } = volume.parts
@@ -290,6 +292,7 @@ export class Ingester {
       else volume.orphans.set(ino, row)
     }
     changes.push(...history.supersede(superseded))
+    if (snapshot.frozen.length > 0) changes.push(blobsLengthChange(blobsLength))
     if (changes.length > 0) volume.apply(changes)
     for (const row of bases) plane.setBase(row.ino, row.baseEnd, row.baseEpoch)
     for (const { file } of snapshot.frozen) plane.thaw(file.ino, true)
@@ -303,6 +306,16 @@ export class Ingester {
       dataSeq: seq
     })
   }
+}
+
+/** Book-keeping key of the blobs core's length: blocks beyond it are in no row's map. */
+export const BLOBS_KEY = 'blobs'
+
+/** The note of the blobs core's length that goes with a commit. */
+export function blobsLengthChange(length: number): Change {
+  const value = Buffer.alloc(6)
+  value.writeUIntLE(length, 0, 6)
+  return { kind: 'meta', key: BLOBS_KEY, value }
 }
 
 /** A row with the content that was ingested; metadata that is newer than the freeze stays. */
