@@ -123,11 +123,12 @@ export class Filesystem {
    * @throws {Error} EIO, ENOSPC
    */
   async open(): Promise<RecoveryReport> {
-    const { crc32c, bootId, salt, log } = this.options
+    const { crc32c, bootId, salt, log, fault } = this.options
     const report = await recover({
       volume: this.volume,
       crc32c,
       bootId,
+      fault,
       salt,
       durable: (seq) => this.durable(seq),
       log
@@ -258,7 +259,9 @@ export class Filesystem {
     index.apply([{ kind: 'meta', key: SEQ_KEY, value }])
     index.cut()
     await this.durable(seq)
+    this.options.fault('checkpoint.durable')
     await index.flush()
+    this.options.fault('checkpoint.flushed')
     journal.release(Math.min(seq, tracker.committedSeq()))
   }
 

@@ -9,6 +9,7 @@
  */
 import { readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
 import { decodeChanges, type Change } from '../union/changes.js'
 import { readSafe, type Row } from '../union/row.js'
@@ -54,6 +55,7 @@ export interface RecoveryParts {
   /** Resolves when the journal is durable up to a sequence number. */
   readonly durable: (seq: number) => Promise<void>
   readonly log: Logger
+  readonly fault: FaultPoint
 }
 
 /** The JSON of one file's state, as stated anew. */
@@ -87,6 +89,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const lastSeq = read.entries.at(-1)?.seq ?? Math.max(floor, read.nextSeq - 1)
   const oldSegments = readdirSync(journal.directory).filter((name) => name.endsWith('.seg'))
   cutJournal(journal.directory, lastSeq, crc32c)
+  parts.fault('recovery.cut')
   journal.open(lastSeq + 1, parts.salt)
   volume.parts.author.load()
   for (const state of states) restore(volume, state)
@@ -222,8 +225,10 @@ async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Pro
     parts.volume.apply(changes.slice(at, at + CHANGES_PER_ENTRY))
   }
   await parts.durable(journal.lastSeq)
+  parts.fault('recovery.stated')
   index.cut()
   await index.flush()
+  parts.fault('recovery.flushed')
   for (const name of oldSegments) {
     const path = join(journal.directory, name)
     if (statSync(path, { throwIfNoEntry: false })) unlinkSync(path)
