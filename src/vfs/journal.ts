@@ -68,7 +68,7 @@ function scanSegment(bytes: Buffer, atLeast: number, crc: Crc32c): Scan | null {
   if (bytes.length < HEADER_BYTES || bytes.toString('latin1', 0, 8) !== MAGIC) return null
   const first = readSafe(bytes, 24)
   if (first === 0 || first < atLeast) return null
-  const seed = bytes.readUInt32LE(32)
+  const seed = crc(bytes.subarray(32, 40), 0)
   const entries: JournalEntry[] = []
   let seq = first
   let at = HEADER_BYTES
