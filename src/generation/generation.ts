@@ -230,9 +230,8 @@ export class Generation {
   async *scanDir(
     parent: NodeId
   ): AsyncGenerator<{ readonly name: Buffer; readonly value: Buffer }> {
-    const { range, nameAt } = keys.directoryRange(parent)
-    for await (const { key, value } of this.#records.scan(range)) {
-      yield { name: key.subarray(nameAt), value }
+    for await (const { key, value } of this.#records.scan(keys.directoryRange(parent))) {
+      yield { name: keys.nameOf(key), value }
     }
   }
 

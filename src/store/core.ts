@@ -75,6 +75,19 @@ export class Core {
     }
   }
 
+  /**
+   * Checks that a block that is here could be sent to a peer with its proof.
+   * @throws {FsError} EIO when Merkle nodes are missing
+   */
+  async prove(block: number): Promise<void> {
+    const upgrade = { start: 0, length: this.length }
+    try {
+      await this.session.proof({ block: { index: block, nodes: 0 }, upgrade })
+    } catch (cause) {
+      throw readError(this.key, block, cause)
+    }
+  }
+
   /** Whether a block is on this device. */
   has(block: number): boolean {
     return this.session.core.bitfield.get(block)

@@ -67,6 +67,11 @@ declare module 'hypercore' {
     has(start: number, end?: number): Promise<boolean>
     count(start: number, end: number): Promise<number>
     clear(start: number, end?: number): Promise<unknown>
+    /** What a peer would be sent for one block; rejects where Merkle nodes are missing. */
+    proof(options: {
+      readonly block: { readonly index: number; readonly nodes: number }
+      readonly upgrade: { readonly start: number; readonly length: number }
+    }): Promise<unknown>
     treeHash(length?: number): Promise<Buffer>
     compact(): Promise<unknown>
     close(): Promise<void>
