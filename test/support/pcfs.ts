@@ -6,7 +6,8 @@
 import { readFileSync, readdirSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
-import { findMount, forceUnmount } from './mounts.js'
+import { onEarlyEnd } from './cleanup.js'
+import { findMount, forceUnmount, forceUnmountNow } from './mounts.js'
 import { describe, isAlive, killGroup, run, start, waitFor, type RunResult } from './process.js'
 import { root } from './workspace.js'
 
@@ -36,6 +37,7 @@ export class Pcfs {
   private readonly mountArgs: readonly string[]
   private foreground: ChildProcess | null = null
   private output = ''
+  private readonly forget: () => void
 
   constructor(options: PcfsOptions) {
     this.home = join(options.folder, 'home')
@@ -44,6 +46,10 @@ export class Pcfs {
     this.mountArgs = options.mountArgs ?? FULL_POSIX
     // An empty bootstrap list means no network at all.
     this.env = { PCFS_HOME: this.home, PCFS_BOOTSTRAP: '', ...options.env }
+    this.forget = onEarlyEnd(() => {
+      for (const pid of this.processes()) signal(pid, 'SIGKILL')
+      forceUnmountNow(this.dir)
+    })
   }
 
   /** Runs one pcfs command on this home. */
@@ -184,6 +190,7 @@ export class Pcfs {
   async destroy(): Promise<void> {
     await this.kill9()
     if (!(await forceUnmount(this.dir))) throw new Error(`${this.dir} is still mounted`)
+    this.forget()
   }
 
   /** Fails every request that waits for the daemon. */

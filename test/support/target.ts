@@ -6,7 +6,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'
-import { forceUnmount, unmount, waitMounted } from './mounts.js'
+import { onEarlyEnd } from './cleanup.js'
+import { forceUnmount, forceUnmountNow, unmount, waitMounted } from './mounts.js'
 import { killGroup, must, start, waitFor } from './process.js'
 import { Pcfs } from './pcfs.js'
 import { makeTempFolder, type TempFolder } from './workspace.js'
@@ -93,6 +94,7 @@ class PeerTarget implements Target {
   readonly dir: string
   readonly backing: string
   private server: ChildProcess | null = null
+  private forget: () => void = () => undefined
 
   constructor(
     readonly name: 'bindfs' | 'gocryptfs' | 'rclone',
@@ -110,11 +112,16 @@ class PeerTarget implements Target {
       // The weakest key derivation: what is compared is the file system, not scrypt.
       await must('gocryptfs', ['-init', '-q', '-scryptn', '10', ...this.password(), this.backing])
     }
+    this.forget = onEarlyEnd(() => {
+      if (this.server !== null) killGroup(this.server)
+      forceUnmountNow(this.dir)
+    })
     await this.serve()
   }
 
   async stop(): Promise<void> {
     await this.unserve()
+    this.forget()
     this.folder[Symbol.dispose]()
   }
 
@@ -134,17 +141,13 @@ class PeerTarget implements Target {
   /** The command line of each peer, in the foreground, open to other users where it can be. */
   private command(): string[] {
     const { backing, dir } = this
-    switch (this.name) {
-      case 'bindfs':
-        return ['bindfs', '-f', backing, dir]
-      case 'gocryptfs':
-        return ['gocryptfs', '-fg', '-q', '-allow_other', ...this.password(), backing, dir]
-      case 'rclone': {
-        // Its full cache mode is the one in which it is a read-write file system.
-        const cache = ['--vfs-cache-mode', 'full', '--cache-dir', join(this.folder.path, 'cache')]
-        return ['rclone', 'mount', ...cache, '--allow-other', '--config', '/dev/null', backing, dir]
-      }
+    if (this.name === 'bindfs') return ['bindfs', '-f', backing, dir]
+    if (this.name === 'gocryptfs') {
+      return ['gocryptfs', '-fg', '-q', '-allow_other', ...this.password(), backing, dir]
     }
+    // Its full cache mode is the one in which rclone's mount is a read-write file system.
+    const cache = ['--vfs-cache-mode', 'full', '--cache-dir', join(this.folder.path, 'cache')]
+    return ['rclone', 'mount', ...cache, '--allow-other', '--config', '/dev/null', backing, dir]
   }
 
   private async serve(): Promise<void> {

@@ -3,7 +3,15 @@
  * and small C helpers that are compiled once per change of their source.
  */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -30,9 +38,14 @@ export interface TempFolder extends Disposable {
  */
 export function makeTempFolder(label: string): TempFolder {
   const path = mkdtempSync(join(process.env['PCFS_TEST_TMP'] ?? tmpdir(), `pcfs-test-${label}-`))
+  // Other users must get through to the mount inside; a home inside is 0700 by itself.
+  chmodSync(path, 0o755)
   return {
     path,
-    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true, maxRetries: 2 })
+    [Symbol.dispose]: () => {
+      // rm(1) removes trees deeper than a path may be long, and is told to stay off mounts.
+      spawnSync('rm', ['-rf', '--one-file-system', path], { timeout: 120_000 })
+    }
   }
 }
 
