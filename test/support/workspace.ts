@@ -3,6 +3,7 @@
  * and small C helpers that are compiled once per change of their source.
  */
 import { createHash } from 'node:crypto'
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -10,7 +11,6 @@ import {
   mkdtempSync,
   readFileSync,
   renameSync,
-  rmSync
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
