@@ -180,6 +180,7 @@ def run_all(base, pattern):
         folder = os.path.join(base, f'c{index}')
         row = {'name': name, 'ok': True}
         signal.alarm(CASE_SECONDS)
+        began = time.monotonic()
         try:
             os.mkdir(folder, 0o777)
             os.chdir(base)
@@ -191,6 +192,7 @@ def run_all(base, pattern):
             place = f'{os.path.basename(where.filename)}:{where.lineno}'
             row.update(ok=False, message=f'{type(error).__name__}: {error} ({place})')
         signal.alarm(0)
+        row['ms'] = round((time.monotonic() - began) * 1000)
         print(json.dumps(row), flush=True)
     os.chdir('/')
 
