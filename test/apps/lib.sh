@@ -17,11 +17,12 @@ same() {
 }
 
 # list_tree DIR: one line for every object: kind, mode, owner, size, time, link target, name. Times of
-# symlinks are left out (rsync does not always set them); a folder's size is the file system's matter.
+# symlinks are left out, and those of folders where FOLDER_TIME is set to nothing: rsync leaves them
+# when they differ by less than a second. A folder's size is the file system's matter.
 list_tree() {
   (
     cd "$1"
-    find . -mindepth 1 -type d -printf 'd %m %U:%G %T@ %P\n' -o \
+    find . -mindepth 1 -type d -printf "d %m %U:%G ${FOLDER_TIME-%T@} %P\n" -o \
       -type l -printf 'l %U:%G %l %P\n' -o -printf '%y %m %U:%G %s %T@ %P\n' | sort
   )
 }

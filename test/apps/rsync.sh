@@ -1,5 +1,6 @@
 # title: rsync -a goes both ways, finds nothing to do again, and copies only changes
 . "${0%/*}/lib.sh"
+FOLDER_TIME=
 mkdir "$T/tree"
 make_source "$T/tree" 1500
 ln "$T/tree/run.sh" "$T/tree/hard.sh"
