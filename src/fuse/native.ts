@@ -293,7 +293,7 @@ export interface Session extends ContentAccess {
   journalSpare(fd: number, segmentId: number, limit: number): void
   /** Appends a META entry. @returns its sequence @throws EAGAIN full and no spare; EFBIG too long */
   journalAppend(payload: Uint8Array, length: number): number
-  /** The sequence of the last entry, or nextSeq - 1 when there is none. */
+  /** The sequence of the last entry that is no MARK, or nextSeq - 1 when there is none. */
   lastSeq(): number
   /** Everything up to this sequence survives power loss. */
   durableSeq(): number
