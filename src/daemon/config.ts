@@ -5,6 +5,7 @@
 import { hostname } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { Failure } from '../control/failure.js'
+import { parseFault } from './fault-point.js'
 
 /** How much is logged. */
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug'
@@ -73,6 +74,8 @@ export function makeConfig(home: string, options: MountOptions, env: Environment
   if (`${home}/`.startsWith(`${mountPoint}/`) || `${mountPoint}/`.startsWith(`${home}/`)) {
     throw new Failure('mount-point', `${mountPoint} and the home ${home} may not lie in each other`)
   }
+  const fault = env['PCFS_FAULT'] || null
+  parseFault(fault)
   return {
     home,
     mountPoint,
@@ -81,7 +84,7 @@ export function makeConfig(home: string, options: MountOptions, env: Environment
     suid: options.suid ?? false,
     dev: options.dev ?? false,
     logLevel,
-    fault: env['PCFS_FAULT'] || null
+    fault
   }
 }
 
