@@ -9,6 +9,8 @@
  * Invariants: items are sorted by file block and do not overlap; neighbouring runs that continue one another
  * are one run; counts are at least 1.
  */
+import assert from 'node:assert'
+import { malformed } from './malformed.js'
 
 /** Bytes of a file block (the last block of a file may be shorter in its core). */
 export const BLOCK_BYTES = 65536
@@ -56,7 +58,10 @@ export interface ContentMap {
   readonly runs: readonly Run[]
   /** Leaves that are not loaded, sorted. */
   readonly leaves: readonly LeafRef[]
-  /** Leaves that `withLeaf` put in, as they were: what an edit supersedes and need not rewrite. */
+  /**
+   * Leaves whose runs are in `runs`, as they are stored: those that an edit leaves alone need not
+   * be written again, the others are superseded by it.
+   */
   readonly loaded: readonly LoadedLeaf[]
 }
 
@@ -90,10 +95,6 @@ export interface CoreRange {
 /** The map of an empty file. */
 export const EMPTY_MAP: ContentMap = Object.freeze({ cores: [], runs: [], leaves: [], loaded: [] })
 
-function todo(...args: readonly unknown[]): never {
-  throw new Error(`not there yet (${args.length})`)
-}
-
 /** Blocks that a file of `size` bytes has. */
 export function blocksOf(size: number): number {
   return Math.ceil(size / BLOCK_BYTES)
@@ -104,7 +105,7 @@ export function blocksOf(size: number): number {
  * @param to exclusive; Infinity for the rest of the file
  */
 export function leavesTouched(map: ContentMap, from: number, to: number): readonly LeafRef[] {
-  return todo(map, from, to)
+  return map.leaves.filter((leaf) => leaf.fileBlock < to && leafEnd(leaf) > from)
 }
 
 /**
@@ -114,7 +115,20 @@ export function leavesTouched(map: ContentMap, from: number, to: number): readon
  * @throws {FsError} EIO when the leaf has runs outside its span
  */
 export function withLeaf(map: ContentMap, ref: LeafRef, leaf: ContentMap): ContentMap {
-  return todo(map, ref, leaf)
+  assert(map.leaves.includes(ref), 'a leaf of another map')
+  const table = new CoreTable(map.cores)
+  const runs = leaf.runs.map((run) => ({ ...run, core: table.indexOf(coreOf(leaf, run.core)) }))
+  const first = runs[0]
+  const last = runs.at(-1)
+  if (first && last && (first.fileBlock < ref.fileBlock || runEnd(last) > leafEnd(ref))) {
+    throw malformed('map leaf', 'it has runs outside its span')
+  }
+  return {
+    cores: table.cores,
+    runs: overlay(map.runs, runs),
+    leaves: map.leaves.filter((other) => other !== ref),
+    loaded: [...map.loaded, { ref, runs }]
+  }
 }
 
 /**
@@ -123,15 +137,24 @@ export function withLeaf(map: ContentMap, ref: LeafRef, leaf: ContentMap): Conte
  * @throws {AssertionError} when a leaf is touched that is not loaded
  */
 export function replaceBlocks(map: ContentMap, edits: readonly BlockEdit[]): ContentMap {
-  return todo(map, edits)
+  const table = new CoreTable(map.cores)
+  const patches = edits.map((edit) => ({
+    fileBlock: edit.fileBlock,
+    count: edit.count,
+    core: table.indexOf(edit.core),
+    coreBlock: edit.coreBlock
+  }))
+  return { ...edited(map, patches), cores: table.cores }
 }
 
 /**
  * Makes file blocks [`from`, `to`) a hole.
+ * @param to exclusive; Infinity for the rest of the file
  * @throws {AssertionError} when a leaf is cut that is not loaded (one wholly inside goes as it is)
  */
 export function punch(map: ContentMap, from: number, to: number): ContentMap {
-  return todo(map, from, to)
+  if (from >= to) return map
+  return edited(map, [{ fileBlock: from, count: to - from, core: null, coreBlock: 0 }])
 }
 
 /**
@@ -139,33 +162,230 @@ export function punch(map: ContentMap, from: number, to: number): ContentMap {
  * @param size bytes
  */
 export function cutAt(map: ContentMap, size: number): ContentMap {
-  return todo(map, size)
+  return punch(map, blocksOf(size), Infinity)
 }
 
 /** What is in file blocks [`from`, `to`): segments in order, without gaps, cut at both ends. */
 export function lookup(map: ContentMap, from: number, to: number): Segment[] {
-  return todo(map, from, to)
+  const segments: Segment[] = []
+  let runAt = firstEndingAfter(map.runs, from, runEnd)
+  let leafAt = firstEndingAfter(map.leaves, from, leafEnd)
+  let fileBlock = from
+  while (fileBlock < to) {
+    const run = map.runs[runAt]
+    const leaf = map.leaves[leafAt]
+    const runStart = Math.max(fileBlock, run?.fileBlock ?? to)
+    const leafStart = Math.max(fileBlock, leaf?.fileBlock ?? to)
+    const next = Math.min(runStart, leafStart, to)
+    if (next > fileBlock) segments.push({ type: 'hole', fileBlock, count: next - fileBlock })
+    fileBlock = next
+    if (next === to) break
+    if (run && runStart === next) {
+      const count = Math.min(runEnd(run), to) - next
+      const coreBlock = run.coreBlock + (next - run.fileBlock)
+      segments.push({ type: 'run', fileBlock, count, core: coreOf(map, run.core), coreBlock })
+      fileBlock += count
+      runAt++
+    } else if (leaf) {
+      const count = Math.min(leafEnd(leaf), to) - next
+      segments.push({ type: 'leaf', fileBlock, count, leaf, core: coreOf(map, leaf.core) })
+      fileBlock += count
+      leafAt++
+    }
+  }
+  return segments
 }
 
 /** File blocks that the map has, those in leaves that are not loaded not counted. */
 export function mappedBlocks(map: ContentMap): number {
-  return todo(map)
+  return map.runs.reduce((sum, run) => sum + run.count, 0)
 }
 
 /**
- * Blocks of one core that a map names: content and leaves, sorted, coalesced.
+ * Blocks of one core that a map names: content, and leaves (loaded ones too), sorted, coalesced.
  * @param core public key, 32 bytes
  */
 export function blocksIn(map: ContentMap, core: Buffer): CoreRange[] {
-  return todo(map, core)
+  const index = map.cores.findIndex((key) => key.equals(core))
+  if (index < 0) return []
+  const ranges: CoreRange[] = map.runs.filter((run) => run.core === index)
+  for (const ref of [...map.leaves, ...map.loaded.map((leaf) => leaf.ref)]) {
+    if (ref.core === index) ranges.push({ coreBlock: ref.coreBlock, count: 1 })
+  }
+  return coalesced(ranges)
 }
 
 /**
  * Blocks of one core that `before` names and `after` does not: content, and leaves that were
- * rewritten.
+ * rewritten. True only while a block occurs once in a map: who lets files share blocks must count.
+ * @param before with all leaves loaded that the edit touched
+ * @param after as `withLeavesStored` gave it
  * @param core public key, 32 bytes
  * @throws {AssertionError} when a leaf of `before` that `after` has not is not loaded
  */
 export function superseded(before: ContentMap, after: ContentMap, core: Buffer): CoreRange[] {
-  return todo(before, after, core)
+  const kept = new Set(after.leaves.map((leaf) => leafKey(after, leaf)))
+  for (const { ref } of after.loaded) kept.add(leafKey(after, ref))
+  for (const leaf of before.leaves) {
+    assert(kept.has(leafKey(before, leaf)), 'a superseded leaf was not loaded')
+  }
+  return withoutRanges(blocksIn(before, core), blocksIn(after, core))
+}
+
+/** Public key of a core of a map's table. */
+export function coreOf(map: ContentMap, index: number): Buffer {
+  const key = map.cores[index]
+  assert(key, 'a core index beyond the table')
+  return key
+}
+
+/** End (exclusive) of a run in file blocks. */
+export function runEnd(run: FileRange): number {
+  return run.fileBlock + run.count
+}
+
+function leafEnd(leaf: LeafRef): number {
+  return leaf.fileBlock + LEAF_SPAN_BLOCKS
+}
+
+function leafKey(map: ContentMap, leaf: LeafRef): string {
+  return `${coreOf(map, leaf.core).toString('hex')}/${leaf.coreBlock}`
+}
+
+/** Collects the cores of a new map; the table of an old one is shared until it grows. */
+export class CoreTable {
+  #cores: readonly Buffer[]
+
+  constructor(cores: readonly Buffer[] = []) {
+    this.#cores = cores
+  }
+
+  /** The table so far. */
+  get cores(): readonly Buffer[] {
+    return this.#cores
+  }
+
+  /** The index of a core's key, which is added when it is new. */
+  indexOf(key: Buffer): number {
+    const known = this.#cores.findIndex((other) => other === key || other.equals(key))
+    if (known >= 0) return known
+    this.#cores = [...this.#cores, Buffer.from(key)]
+    return this.#cores.length - 1
+  }
+}
+
+/** A run, or a hole where the core is null. */
+interface Patch extends FileRange {
+  readonly core: number | null
+  readonly coreBlock: number
+}
+
+function edited(map: ContentMap, patches: readonly Patch[]): ContentMap {
+  const leaves = map.leaves.filter((leaf) => {
+    const patch = patches[firstEndingAfter(patches, leaf.fileBlock, runEnd)]
+    if (!patch || patch.fileBlock >= leafEnd(leaf)) return true
+    const gone = patch.fileBlock <= leaf.fileBlock && runEnd(patch) >= leafEnd(leaf)
+    assert(gone, 'an edit touches a leaf that is not loaded')
+    return false
+  })
+  return { ...map, runs: overlay(map.runs, patches), leaves }
+}
+
+/** `runs` with `patches` (sorted, not overlapping) over them. */
+export function overlay(runs: readonly Run[], patches: readonly Patch[]): Run[] {
+  const result: Run[] = []
+  let at = 0
+  let current = runs[0]
+  for (const patch of patches) {
+    while (current && current.fileBlock < patch.fileBlock) {
+      pushRun(result, cutRun(current, current.fileBlock, patch.fileBlock))
+      current = runEnd(current) > patch.fileBlock ? cutFrom(current, patch) : runs[++at]
+    }
+    while (current && runEnd(current) <= runEnd(patch)) current = runs[++at]
+    if (current && current.fileBlock < runEnd(patch)) {
+      current = cutRun(current, runEnd(patch), Infinity)
+    }
+    if (patch.core !== null) pushRun(result, { ...patch, core: patch.core })
+  }
+  while (current) {
+    pushRun(result, current)
+    current = runs[++at]
+  }
+  return result
+}
+
+function cutFrom(run: Run, patch: Patch): Run {
+  return cutRun(run, patch.fileBlock, Infinity)
+}
+
+/** The part of a run in file blocks [`from`, `to`), which overlap it. */
+export function cutRun(run: Run, from: number, to: number): Run {
+  const start = Math.max(run.fileBlock, from)
+  const end = Math.min(runEnd(run), to)
+  if (start === run.fileBlock && end === runEnd(run)) return run
+  const coreBlock = run.coreBlock + (start - run.fileBlock)
+  return { fileBlock: start, count: end - start, core: run.core, coreBlock }
+}
+
+/** Appends a run, as a continuation of the last one where it is that. */
+export function pushRun(runs: Run[], run: Run): void {
+  const last = runs.at(-1)
+  const continues =
+    last?.core === run.core &&
+    runEnd(last) === run.fileBlock &&
+    last.coreBlock + last.count === run.coreBlock
+  if (continues) runs[runs.length - 1] = { ...last, count: last.count + run.count }
+  else runs.push(run)
+}
+
+function firstEndingAfter<T>(
+  items: readonly T[],
+  block: number,
+  endOf: (item: T) => number
+): number {
+  let low = 0
+  let high = items.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const item = items[middle]
+    if (item !== undefined && endOf(item) <= block) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function coalesced(ranges: readonly CoreRange[]): CoreRange[] {
+  const result: CoreRange[] = []
+  for (const range of [...ranges].sort((a, b) => a.coreBlock - b.coreBlock)) {
+    const last = result.at(-1)
+    const end = range.coreBlock + range.count
+    if (last && range.coreBlock <= last.coreBlock + last.count) {
+      const count = Math.max(last.count, end - last.coreBlock)
+      result[result.length - 1] = { coreBlock: last.coreBlock, count }
+    } else {
+      result.push({ coreBlock: range.coreBlock, count: range.count })
+    }
+  }
+  return result
+}
+
+/** What of `ranges` is not in `removed`; both sorted and coalesced. */
+function withoutRanges(ranges: readonly CoreRange[], removed: readonly CoreRange[]): CoreRange[] {
+  const result: CoreRange[] = []
+  let at = 0
+  for (const range of ranges) {
+    let start = range.coreBlock
+    const end = range.coreBlock + range.count
+    for (;;) {
+      const hole = removed[at]
+      if (!hole || hole.coreBlock >= end) break
+      if (hole.coreBlock > start) result.push({ coreBlock: start, count: hole.coreBlock - start })
+      start = Math.max(start, hole.coreBlock + hole.count)
+      // A hole that reaches beyond this range may cut the next one too.
+      if (hole.coreBlock + hole.count > end) break
+      at++
+    }
+    if (start < end) result.push({ coreBlock: start, count: end - start })
+  }
+  return result
 }

@@ -156,6 +156,12 @@ export function linkIdOf(dot: Dot): LinkId {
   return text
 }
 
+/** Brands a stored link id. @throws {FsError} EIO when it is empty */
+export function toLinkId(text: string): LinkId {
+  if (!isLinkId(text)) throw malformed('link id', text)
+  return text
+}
+
 /** The dot that made a link. */
 export function linkDot(link: LinkId): Dot {
   const point = link.indexOf('.')
@@ -163,6 +169,13 @@ export function linkDot(link: LinkId): Dot {
     generation: toGenerationNumber(Number(link.slice(0, point))),
     counter: Number(link.slice(point + 1))
   }
+}
+
+/** The order of links in a record: by generation, then by counter. */
+export function compareLinks(a: LinkId, b: LinkId): number {
+  const left = linkDot(a)
+  const right = linkDot(b)
+  return left.generation - right.generation || left.counter - right.counter
 }
 
 /** Whether two dots are the same write. */

@@ -51,30 +51,41 @@ export interface PlaceVersion extends VersionHead, Place {
    * links, so that the content was not meant.
    */
   readonly seen: Seen | null
-  /** Where it was before it came into this directory; null: it was made here. */
+  /**
+   * Where a directory was before it came to `parent` (its name in `parent` since then may have
+   * changed: prev has the newer one). null: it was made there, or it is not a directory.
+   */
   readonly prev: Place | null
 }
 
-/** What is in a file or a symlink. */
+/** What is in a node. Directories, fifos, sockets and devices have times but no content. */
 export type Content =
   | {
       readonly type: 'file'
       /** Bytes; may exceed what the map covers (holes). */
       readonly size: number
       /**
-       * Encoded content maps (`map-codec.ts`), any of which serves, the one to use first; at least
-       * one. Location is not version: a re-homed or compacted file has the same version elsewhere.
+       * Encoded content maps (`map-codec.ts`), any of which serves: 1 to `MAX_MAPS`, sorted by their
+       * bytes. Location is not version: a re-homed or compacted file is the same version elsewhere.
        */
       readonly maps: readonly Buffer[]
       /** SHA-256 of the whole content, when it passed through the writing device; else null. */
       readonly hash: Buffer | null
     }
   | { readonly type: 'link'; readonly target: Buffer }
+  | { readonly type: 'none' }
+
+/** Content maps that one version of a file keeps at most; of more, the first by their bytes. */
+export const MAX_MAPS = 4
 
 /** A version of the content. */
 export interface DataVersion extends VersionHead {
   /** The write that made the content: an older dot when this version changed only the times. */
   readonly contentDot: Dot
+  /**
+   * Signed 64 bits. A directory's mtime as it was set last, at `atNs`; what its entries did later
+   * is not in its record.
+   */
   readonly mtimeNs: bigint
   readonly content: Content
 }
@@ -110,7 +121,7 @@ export interface NodeRecord {
   readonly bornNs: bigint
   /** One register for each link ever made, in the order of their ids; the root has none. */
   readonly places: ReadonlyMap<LinkId, readonly PlaceVersion[]>
-  /** Empty for what has no content (directories, fifos ...). */
+  /** Content and its times; empty only where nothing but the node's existence is known. */
   readonly data: readonly DataVersion[]
   /** Empty only where nothing but the node's existence is known. */
   readonly attr: readonly AttrVersion[]

@@ -5,10 +5,22 @@
  * Invariants: only this class appends to the two cores; blocks are appended before the records that
  * name them; nothing is announced or forgotten before `barrier()` has returned.
  */
-import type { Keyring } from '../keys/keyring.js'
-import type { Store } from '../store/store.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
+import { blocksIn } from '../format/content-map.js'
+import { type GenerationNumber, type NodeId, generationNumber } from '../format/ids.js'
+import { nodeIdFromBytes } from '../format/ids.js'
+import { decodeMap } from '../format/map-codec.js'
+import type { Keyring } from '../keys/keyring.js'
+import type { Appender } from '../store/appender.js'
+import type { Core } from '../store/core.js'
+import { Records } from '../store/records.js'
+import type { Store } from '../store/store.js'
+import { BlockReader } from './block-reader.js'
+import { BlockWriter } from './block-writer.js'
+import { FileIngest } from './ingest.js'
+import * as keys from './key-spaces.js'
+import { Space } from './space.js'
 import type {
   BlockRun,
   CommitBatch,
@@ -20,28 +32,94 @@ import type {
   ReadOptions,
   SpaceInfo
 } from './types.js'
+import assert from 'node:assert'
 
 /** Most records (nodes and dirents together) of one commit. */
 export const COMMIT_LIMIT = 5000
 
-/** Content above this many bytes gets no content hash: it would cost an eighth of the ingest. */
-export const HASH_LIMIT_BYTES = 16 * 1024 * 1024
+/** Most blocks of one read: 16 MiB. */
+export const READ_LIMIT = 256
 
 /** What a generation is opened from. */
 export interface GenerationOptions {
   /** An open store; the generation does not close it. */
   readonly store: Store
-  /** Keys of this device's current generation and the epoch keys. */
-  readonly keyring: Keyring
+  /** Keys of this device's current generation. */
+  readonly keyring: Pick<Keyring, 'db' | 'blobs'>
   readonly log: Logger
   /** Fault points `ingest.blocks`, `ingest.records`, `ingest.barrier`. */
   readonly fault: FaultPoint
 }
 
+interface Parts {
+  readonly db: Core
+  readonly blobs: Core
+  readonly appender: Appender
+  readonly records: Records
+  readonly space: Space
+}
+
+/**
+ * Opens this device's current generation, creating its cores the first time.
+ * @throws {FsError} EIO when the store is corrupt
+ */
+export async function openGeneration(options: GenerationOptions): Promise<Generation> {
+  const { store, keyring } = options
+  const opened: { close(): Promise<void> }[] = []
+  try {
+    const db = await store.openCore({ keyPair: keyring.db })
+    opened.push(db)
+    const blobs = await store.openCore({ keyPair: keyring.blobs })
+    opened.push(blobs)
+    const appender = await store.openAppender(blobs)
+    opened.push(appender)
+    const space = await Space.open(store, blobs, db)
+    const records = new Records(db, blobs.key)
+    await records.ready()
+    return new Generation(options, { db, blobs, appender, records, space })
+  } catch (error) {
+    for (const one of opened.reverse()) await one.close().catch(() => undefined)
+    throw error
+  }
+}
+
 /** See the file's head. Made by `openGeneration`. */
-export interface Generation {
+export class Generation {
+  readonly #options: GenerationOptions
+  readonly #db: Core
+  readonly #blobs: Core
+  readonly #appender: Appender
+  readonly #records: Records
+  readonly #space: Space
+  readonly #reader: BlockReader
+  readonly #number: GenerationNumber
+  /** Arenas that block writers share. */
+  readonly #arenas: Buffer[] = []
+  #closing: Promise<void> | null = null
+
+  /** Use `openGeneration`. */
+  constructor(options: GenerationOptions, parts: Parts) {
+    this.#options = options
+    this.#db = parts.db
+    this.#blobs = parts.blobs
+    this.#appender = parts.appender
+    this.#records = parts.records
+    this.#space = parts.space
+    this.#reader = new BlockReader(options.store, parts.blobs)
+    this.#number = generationNumber(parts.db.key)
+  }
+
   /** The state now; synchronous and cheap. */
-  info(): GenerationInfo
+  info(): GenerationInfo {
+    return {
+      generation: this.#number,
+      dbKey: this.#db.key,
+      blobsKey: this.#blobs.key,
+      dbLength: this.#db.length,
+      blobsLength: this.#blobs.length,
+      byteLength: this.#db.byteLength + this.#blobs.byteLength
+    }
+  }
 
   /**
    * Puts the frozen content of nodes into the blobs core: the blocks that frozen bytes touch are
@@ -54,7 +132,25 @@ export interface Generation {
    * @returns one result per request, in order
    * @throws {FsError} EIO when a base block is corrupt or missing; ECANCELED when aborted
    */
-  ingest(requests: readonly IngestRequest[], signal?: AbortSignal): Promise<IngestResult[]>
+  async ingest(requests: readonly IngestRequest[], signal?: AbortSignal): Promise<IngestResult[]> {
+    const writer = new BlockWriter(this.#appender, this.#options.fault, this.#arenas)
+    const tools = { core: this.#blobs.key, reader: this.#reader, writer, signal }
+    try {
+      const files: FileIngest[] = []
+      for (const request of requests) {
+        const file = new FileIngest(request, tools)
+        await file.assemble()
+        files.push(file)
+      }
+      await writer.flush()
+      const results: IngestResult[] = []
+      for (const file of files) results.push(await file.finish())
+      return results
+    } catch (error) {
+      await writer.abandon()
+      throw error
+    }
+  }
 
   /**
    * Writes records and directory entries as one atomic bee batch, sorted. May be repeated with the
@@ -62,10 +158,19 @@ export interface Generation {
    * @param batch at most `COMMIT_LIMIT` entries
    * @returns the bee's version after it
    */
-  commit(batch: CommitBatch): Promise<number>
+  async commit(batch: CommitBatch): Promise<number> {
+    const changes = keys.changesOf(batch)
+    assert(changes.length <= COMMIT_LIMIT, 'a commit beyond its limit')
+    await this.#records.apply(changes)
+    this.#options.fault('ingest.records')
+    return this.#records.version
+  }
 
   /** Makes everything appended and committed so far survive power loss (fdatasync of the WAL). */
-  barrier(): Promise<void>
+  async barrier(): Promise<void> {
+    await this.#options.store.barrier()
+    this.#options.fault('ingest.barrier')
+  }
 
   /**
    * Reads blocks of a file, verified and decrypted.
@@ -76,50 +181,81 @@ export interface Generation {
    *   reads as zeros), or null for a hole
    * @throws {FsError} EIO naming core and block when a block is corrupt; ETIMEDOUT; ECANCELED
    */
-  read(
+  async read(
     map: Uint8Array,
     fileBlock: number,
     count: number,
     options?: ReadOptions
-  ): Promise<(Uint8Array | null)[]>
+  ): Promise<(Buffer | null)[]> {
+    assert(count <= READ_LIMIT, 'a read beyond its limit')
+    return this.#reader.read(decode(map), { fileBlock, count }, options)
+  }
 
   /**
    * Lists the block runs of this generation's blobs core that a map uses, its leaves included.
    * @param map encoded content map
    */
-  runsOf(map: Uint8Array): Promise<BlockRun[]>
+  async runsOf(map: Uint8Array): Promise<BlockRun[]> {
+    const whole = { from: 0, to: Infinity }
+    const loaded = await this.#reader.loadLeaves(decode(map), whole)
+    return blocksIn(loaded, this.#blobs.key).map(({ coreBlock, count }) => {
+      return { block: coreBlock, count }
+    })
+  }
 
   /** The record of a node, or null where there is none. */
-  getNode(id: string): Promise<Uint8Array | null>
+  getNode(id: NodeId): Promise<Buffer | null> {
+    return this.#records.get(keys.nodeRecordKey(id))
+  }
 
   /**
    * All node records, ascending by id, at a version.
    * @param options `version`: bee version, default the head; `gt`: only ids behind this one;
    *   `limit`: at most so many
    */
-  scanNodes(options?: {
-    readonly version?: number
-    readonly gt?: string
-    readonly limit?: number
-  }): AsyncIterable<NodeEntry & { readonly record: Uint8Array }>
+  async *scanNodes(
+    options: { readonly version?: number; readonly gt?: NodeId; readonly limit?: number } = {}
+  ): AsyncGenerator<NodeEntry & { readonly record: Buffer }> {
+    const { version, gt, limit } = options
+    const range = { ...keys.nodeRange(gt ?? null), ...(limit !== undefined && { limit }) }
+    for await (const { key, value } of this.#records.scan(range, version)) {
+      yield { id: nodeIdFromBytes(keys.nodeIdBytesOf(key)), record: value }
+    }
+  }
 
   /**
    * The directory entries of one parent, ascending by name.
    * @param parent node id
    */
-  scanDir(parent: string): AsyncIterable<{ readonly name: Uint8Array; readonly value: Uint8Array }>
+  async *scanDir(
+    parent: NodeId
+  ): AsyncGenerator<{ readonly name: Buffer; readonly value: Buffer }> {
+    for await (const { key, value } of this.#records.scan(keys.directoryRange(parent))) {
+      yield { name: keys.nameOf(key), value }
+    }
+  }
 
   /**
    * The bee's changes, oldest first. O(changes).
    * @param range versions `[gte, lt)`; `lt` defaults to the head
    */
-  history(range: { readonly gte: number; readonly lt?: number }): AsyncIterable<HistoryEntry>
+  async *history(range: {
+    readonly gte: number
+    readonly lt?: number
+  }): AsyncGenerator<HistoryEntry> {
+    const lt = range.lt ?? this.#records.version
+    for await (const change of this.#records.history(range.gte, lt)) {
+      yield keys.historyEntryOf(change)
+    }
+  }
 
   /**
    * Clears blocks of the blobs core: their bytes leave the disk with the next `compact`. Clearing
    * what is cleared already does nothing.
    */
-  clear(runs: readonly BlockRun[]): Promise<void>
+  clear(runs: readonly BlockRun[]): Promise<void> {
+    return this.#space.clear(runs)
+  }
 
   /**
    * Clears the blocks in `[knownLength, length)` that no record references, after a crash.
@@ -127,7 +263,9 @@ export interface Generation {
    * @param isReferenced whether a block is named by a record (or by a map's leaf)
    * @returns how many were cleared
    */
-  reclaimOrphans(knownLength: number, isReferenced: (block: number) => boolean): Promise<number>
+  reclaimOrphans(knownLength: number, isReferenced: (block: number) => boolean): Promise<number> {
+    return this.#space.reclaimOrphans(knownLength, isReferenced)
+  }
 
   /**
    * Clears the bee blocks that the head's tree no longer needs and that are older than a version:
@@ -138,24 +276,39 @@ export interface Generation {
   sweepRecords(options: {
     readonly keepFrom: number
     readonly signal?: AbortSignal
-  }): Promise<number>
+  }): Promise<number> {
+    return this.#space.sweepRecords(this.#records, options.keepFrom, options.signal)
+  }
 
   /** Where the bytes are; walks the store directory, some ms. */
-  space(): Promise<SpaceInfo>
+  space(): Promise<SpaceInfo> {
+    return this.#space.info()
+  }
 
   /**
    * Gives the bytes of cleared blocks back to the disk. Needs room for the rewrite.
    * @param options `minBytes`: does nothing below so many reclaimable bytes
    * @returns whether it compacted
    */
-  compact(options?: { readonly minBytes?: number }): Promise<boolean>
+  compact(options: { readonly minBytes?: number } = {}): Promise<boolean> {
+    return this.#space.compact(options.minBytes ?? 0)
+  }
 
-  /** Flushes RocksDB's memtable (so that the next open is fast) and closes the drive. Idempotent. */
-  close(): Promise<void>
+  /** Closes the cores; the store stays open. Nothing else may be in flight. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.#reader.close()
+    await this.#appender.close()
+    await this.#records.close()
+    await this.#blobs.close()
+    await this.#db.close()
+  }
 }
 
-/**
- * Opens this device's current generation, creating its cores the first time.
- * @throws {FsError} EIO when the store is corrupt
- */
-export declare function openGeneration(options: GenerationOptions): Promise<Generation>
+function decode(map: Uint8Array): ReturnType<typeof decodeMap> {
+  return decodeMap(Buffer.from(map.buffer, map.byteOffset, map.byteLength))
+}

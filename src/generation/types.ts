@@ -2,6 +2,7 @@
  * The words in which a generation is spoken to. All are structured-clonable (they cross a
  * MessagePort), except `FrozenReader`, which lives on the side that reads the frozen bytes.
  */
+import type { GenerationNumber, NodeId } from '../format/ids.js'
 
 /** A half-open range of bytes `[start, end)` of one file. */
 export interface ByteRange {
@@ -9,7 +10,7 @@ export interface ByteRange {
   readonly end: number
 }
 
-/** A run of blocks of this generation's blobs core, or of the core named by `core`. */
+/** A run of blocks of this generation's blobs core. */
 export interface BlockRun {
   /** Core block index of the first block. */
   readonly block: number
@@ -27,7 +28,7 @@ export interface FrozenReader {
   /**
    * Copies the frozen bytes of `[fileOffset, fileOffset + buffer.length)` into `buffer`; other
    * bytes of the buffer stay as they are.
-   * @returns what was copied as `[start, end, start, end, ...]`, relative to the buffer's start
+   * @returns what was copied as `[start, end, start, end, ...]`, offsets in the file
    */
   read(fileOffset: number, buffer: Uint8Array): ArrayLike<number>
   /**
@@ -53,8 +54,8 @@ export interface IngestRequest {
 
 /** What became of one `IngestRequest`. */
 export interface IngestResult {
-  /** Encoded content map of the new content; null when every byte is a hole, or there is none. */
-  readonly map: Uint8Array | null
+  /** Encoded content map of the new content (also where every byte is a hole). */
+  readonly map: Buffer
   /** Blocks of content and of the map itself that were appended for this node. */
   readonly appended: number
   /**
@@ -62,14 +63,13 @@ export interface IngestResult {
    * does not. Other nodes or versions in the history may still use them: the caller decides.
    */
   readonly superseded: readonly BlockRun[]
-  /** BLAKE2b-256 of the content when all of it passed and it is at most `HASH_LIMIT_BYTES`. */
-  readonly hash: Uint8Array | null
+  /** SHA-256 of the content when all of it passed and it is at most `HASH_LIMIT_BYTES`. */
+  readonly hash: Buffer | null
 }
 
 /** A record to be put, or deleted where `record` is null. */
 export interface NodeEntry {
-  /** Node id as `format/ids` has it (13 bytes as lower-case hex). */
-  readonly id: string
+  readonly id: NodeId
   readonly record: Uint8Array | null
 }
 
@@ -84,18 +84,18 @@ export interface DirentEntry {
 export interface CommitBatch {
   readonly nodes: readonly NodeEntry[]
   readonly dirents: readonly DirentEntry[]
-  /** `pcfs-seen` entries: generation number to merged bee length. */
-  readonly seen?: readonly { readonly generation: number; readonly length: number }[]
+  /** `pcfs-seen` entries: the length of another generation's bee that this one has merged. */
+  readonly seen?: readonly { readonly generation: GenerationNumber; readonly length: number }[]
 }
 
 /** The state of a generation. */
 export interface GenerationInfo {
   /** First 6 bytes of the hash of the db core's key. */
-  readonly generation: number
+  readonly generation: GenerationNumber
   /** Key of the db core (bee), 32 bytes. */
-  readonly dbKey: Uint8Array
+  readonly dbKey: Buffer
   /** Key of the blobs core, 32 bytes. */
-  readonly blobsKey: Uint8Array
+  readonly blobsKey: Buffer
   /** Length of the db core; also the bee's version. */
   readonly dbLength: number
   readonly blobsLength: number

@@ -12,6 +12,9 @@ export interface GetOptions {
   readonly timeoutMs: number
 }
 
+/** Merkle nodes read in one go by `storedBytes`. */
+const SIZES_AT_ONCE = 1024
+
 /** Pairs of public and secret key; the secret one stays in memory. */
 export type CoreKeyPair = Hypercore.KeyPair
 
@@ -54,20 +57,6 @@ export class Core {
   }
 
   /**
-   * Appends blocks as one atomic write; durable after the store's barrier. The buffers are copied.
-   * @returns index of the first
-   * @throws {FsError} ENOSPC, EIO, ECANCELED
-   */
-  async append(blocks: readonly Uint8Array[]): Promise<number> {
-    try {
-      const { length } = await this.session.append(blocks)
-      return length - blocks.length
-    } catch (cause) {
-      throw writeError('append', cause)
-    }
-  }
-
-  /**
    * A block, verified and decrypted; the caller owns the buffer. null only with `timeoutMs` 0.
    * @throws {FsError} EIO naming core and block, ETIMEDOUT, ECANCELED
    */
@@ -86,6 +75,19 @@ export class Core {
     }
   }
 
+  /**
+   * Checks that a block that is here could be sent to a peer with its proof.
+   * @throws {FsError} EIO when Merkle nodes are missing
+   */
+  async prove(block: number): Promise<void> {
+    const upgrade = { start: 0, length: this.length }
+    try {
+      await this.session.proof({ block: { index: block, nodes: 0 }, upgrade })
+    } catch (cause) {
+      throw readError(this.key, block, cause)
+    }
+  }
+
   /** Whether a block is on this device. */
   has(block: number): boolean {
     return this.session.core.bitfield.get(block)
@@ -99,6 +101,35 @@ export class Core {
   /** First block at or behind `block` that is on this device, or -1. */
   nextHeld(block: number): number {
     return this.session.core.bitfield.firstSet(block)
+  }
+
+  /** Bytes of the blocks of `[start, end)` that are on this device, as stored. */
+  async storedBytes(start: number, end: number): Promise<number> {
+    let bytes = 0
+    for (let from = start; from < end; from += SIZES_AT_ONCE) {
+      const reader = this.session.state.storage.read()
+      const nodes = []
+      for (let block = from; block < Math.min(end, from + SIZES_AT_ONCE); block++) {
+        if (this.has(block)) nodes.push(reader.getTreeNode(2 * block))
+      }
+      reader.tryFlush()
+      for (const node of await Promise.all(nodes)) bytes += node?.size ?? 0
+    }
+    return bytes
+  }
+
+  /** A small value kept beside the core, not replicated; null: never set. */
+  async note(name: string): Promise<Buffer | null> {
+    return this.session.getUserData(name)
+  }
+
+  /** Sets a note; atomic, durable after the store's barrier. */
+  async setNote(name: string, value: Buffer): Promise<void> {
+    try {
+      await this.session.setUserData(name, value)
+    } catch (cause) {
+      throw writeError('write a note', cause)
+    }
   }
 
   /** Drops the local copy of `[start, end)`; repeating it does nothing. */

@@ -43,14 +43,35 @@ declare module 'hypercore' {
         firstUnset(index: number): number
       }
     }
-    readonly state: { readonly byteLength: number }
+    readonly state: {
+      readonly byteLength: number
+      readonly storage: {
+        read(): {
+          /** A leaf's index is twice its block's; null where a clear has taken it. */
+          getTreeNode(index: number): Promise<{ readonly size: number } | null>
+          tryFlush(): void
+        }
+      }
+    }
+    getUserData(key: string): Promise<Buffer | null>
+    setUserData(key: string, value: Buffer): Promise<void>
     ready(): Promise<void>
     session(options?: Hypercore.SessionOptions): Hypercore
-    append(blocks: readonly Uint8Array[]): Promise<{ length: number; byteLength: number }>
+    append(
+      blocks: readonly Uint8Array[],
+      options?: { readonly maxLength?: number }
+    ): Promise<{ length: number; byteLength: number }>
+    /** Of this session only. */
+    setEncryption(provider: Hypercore.EncryptionProvider | null): Promise<void>
     get(index: number, options?: Hypercore.GetOptions): Promise<Buffer | null>
     has(start: number, end?: number): Promise<boolean>
     count(start: number, end: number): Promise<number>
     clear(start: number, end?: number): Promise<unknown>
+    /** What a peer would be sent for one block; rejects where Merkle nodes are missing. */
+    proof(options: {
+      readonly block: { readonly index: number; readonly nodes: number }
+      readonly upgrade: { readonly start: number; readonly length: number }
+    }): Promise<unknown>
     treeHash(length?: number): Promise<Buffer>
     compact(): Promise<unknown>
     close(): Promise<void>
@@ -126,7 +147,12 @@ declare module 'hyperbee' {
       readonly lt?: Uint8Array
       readonly lte?: Uint8Array
     }
-    interface StreamOptions {
+    interface GetOptions {
+      /** ms; rejects with code REQUEST_TIMEOUT. Default: waits for ever. */
+      readonly timeout?: number
+    }
+    interface StreamOptions extends GetOptions {
+      /** -1: all */
       readonly limit?: number
       readonly signal?: AbortSignal
       /** Every block that the walk touches. */
@@ -154,17 +180,16 @@ declare module 'hyperbee' {
     constructor(core: Hypercore, options: Hyperbee.Options)
     readonly version: number
     ready(): Promise<void>
-    get(key: Uint8Array): Promise<Hyperbee.Entry | null>
-    batch(): Hyperbee.Batch
+    get(key: Uint8Array, options?: Hyperbee.GetOptions): Promise<Hyperbee.Entry | null>
+    batch(options?: Hyperbee.GetOptions): Hyperbee.Batch
     checkout(version: number): Hyperbee
     createReadStream(
       range?: Hyperbee.Range,
       options?: Hyperbee.StreamOptions
     ): AsyncIterable<Hyperbee.Entry>
-    createHistoryStream(options: {
-      readonly gte: number
-      readonly lt: number
-    }): AsyncIterable<Hyperbee.Change>
+    createHistoryStream(
+      options: Hyperbee.GetOptions & { readonly gte: number; readonly lt: number }
+    ): AsyncIterable<Hyperbee.Change>
     close(): Promise<void>
   }
   export = Hyperbee

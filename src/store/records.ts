@@ -33,6 +33,12 @@ export interface RecordRange {
   readonly limit?: number
 }
 
+/**
+ * Deadline for a block of the tree that is not on this device. Without it the bee waits for ever
+ * for a peer, also where a sweep has cleared history that is asked for.
+ */
+const TIMEOUT_MS = 30_000
+
 /** A bee over a core of ours; see the file's head. */
 export class Records {
   readonly #core: Core
@@ -68,7 +74,7 @@ export class Records {
    * faster). What is there already appends nothing.
    */
   async apply(changes: readonly RecordPut[]): Promise<void> {
-    const batch = this.#bee.batch()
+    const batch = this.#bee.batch({ timeout: TIMEOUT_MS })
     try {
       for (const { key, value } of changes) {
         if (value === null) await batch.del(key)
@@ -84,7 +90,7 @@ export class Records {
   /** The value of a key at the head, or null. */
   async get(key: Uint8Array): Promise<Buffer | null> {
     try {
-      return (await this.#bee.get(key))?.value ?? null
+      return (await this.#bee.get(key, { timeout: TIMEOUT_MS }))?.value ?? null
     } catch (cause) {
       throw this.#error(cause)
     }
@@ -98,7 +104,7 @@ export class Records {
     const { limit, ...bounds } = range
     const bee = version === undefined ? this.#bee : this.#bee.checkout(version)
     try {
-      const stream = bee.createReadStream(bounds, limit === undefined ? {} : { limit })
+      const stream = bee.createReadStream(bounds, { limit: limit ?? -1, timeout: TIMEOUT_MS })
       for await (const { key, value } of stream) yield { key, value }
     } catch (cause) {
       throw this.#error(cause)
@@ -111,7 +117,8 @@ export class Records {
   async *history(gte: number, lt: number): AsyncGenerator<RecordChange> {
     if (gte >= lt) return
     try {
-      const stream = this.#bee.createHistoryStream({ gte: Math.max(1, gte), lt })
+      const from = Math.max(1, gte)
+      const stream = this.#bee.createHistoryStream({ gte: from, lt, timeout: TIMEOUT_MS })
       for await (const { seq, type, key, value } of stream) {
         yield { seq, key, value: type === 'del' ? null : value }
       }
@@ -131,7 +138,7 @@ export class Records {
   ): Promise<void> {
     const bee = this.#bee.checkout(version)
     try {
-      const options = signal === undefined ? { onseq: onBlock } : { onseq: onBlock, signal }
+      const options = { onseq: onBlock, timeout: TIMEOUT_MS, ...(signal && { signal }) }
       for await (const { seq } of bee.createReadStream({}, options)) onBlock(seq)
     } catch (cause) {
       throw this.#error(cause)

@@ -5,12 +5,12 @@
  * a session in memory); every core that we open is encrypted by the cipher given at `openStore`.
  */
 import type { BlockCipher } from '../keys/block-cipher.js'
+import { Appender } from './appender.js'
 import { Core, type CoreKeyPair, manifestOf } from './core.js'
 import { openError, writeError } from './errors.js'
 import { WalBarrier } from './wal.js'
 import Corestore from 'corestore'
 import CoreStorage from 'hypercore-storage'
-import type Hypercore from 'hypercore'
 import { lstat, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -108,6 +108,16 @@ export class Store {
     }
   }
 
+  /**
+   * The appender of a core of ours, which from then on is its only one. Closed before the core.
+   */
+  async openAppender(core: Core): Promise<Appender> {
+    const session = core.session.session()
+    await session.ready()
+    await session.setEncryption(null)
+    return new Appender(session, this.#cipher)
+  }
+
   /** Makes all that was appended or cleared before the call survive power loss. Calls are shared. */
   barrier(): Promise<void> {
     return this.#wal.sync()
@@ -154,11 +164,6 @@ export class Store {
       await this.#corestore.close()
     }
   }
-}
-
-/** The session under a core, for the modules of `store/`. */
-export function sessionOf(core: Core): Hypercore {
-  return core.session
 }
 
 async function allocatedBytes(directory: string): Promise<number> {
