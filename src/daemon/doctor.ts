@@ -1,7 +1,7 @@
 /**
  * Finds what is wrong with a home, and says the mend. What can be seen from outside is looked at
- * here, whether or not a daemon runs; what is inside is looked at by the daemon, or, when none runs,
- * by `examine` under the home's lock.
+ * here, whether or not a daemon runs; what is inside is looked at by the daemon, or, when none
+ * runs, by `examineOffline` under the home's lock.
  */
 import { accessSync, constants, lstatSync, readFileSync, statfsSync, statSync } from 'node:fs'
 import type { Stats } from 'node:fs'
