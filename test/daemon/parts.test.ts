@@ -1,5 +1,6 @@
 import assert from 'node:assert'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
@@ -151,12 +152,12 @@ t.test('a home is locked by one at a time, and free when its holder ends', async
   t.throws(() => lockHome(path), { code: 'EBUSY', message: new RegExp(`process ${process.pid}`) })
   lock[Symbol.dispose]()
   lockHome(path)[Symbol.dispose]()
-  const holder = spawn('flock', [path, 'sh', '-c', 'echo held; exec sleep 60'])
-  await new Promise((resolve) => holder.stdout.once('data', resolve))
+  const holder = spawn('flock', ['--no-fork', path, 'sh', '-c', 'echo held; exec sleep 60'])
+  await once(holder.stdout, 'data')
   t.throws(() => lockHome(path), { code: 'EBUSY' })
   holder.kill('SIGKILL')
-  // flock(1) waits for the program that it runs, which has the lock's descriptor too.
-  t.teardown(() => spawn('fuser', ['-k', path], { stdio: 'ignore' }).on('error', () => undefined))
+  await once(holder, 'exit')
+  lockHome(path)[Symbol.dispose]()
 })
 
 t.test('the log is bounded', async (t) => {
