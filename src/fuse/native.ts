@@ -59,7 +59,8 @@ export const EVENT = {
   orphanGone: 4,
   /** (ino) last close of an inode that has dirty bytes. */
   released: 5,
-  /** (slot) the caller was interrupted; answering EINTR is allowed, answering later too. */
+  /** (slot, unique) the caller was interrupted; answering EINTR is allowed, answering later too.
+   * The slot may be another request's by now: compare `unique` with its header. */
   interrupted: 6,
   /** (0 unmounted | 1 aborted | 2 error, errno) no request will come any more; then `close`. */
   ended: 7,
@@ -267,7 +268,8 @@ export interface Session extends ContentAccess {
   rebind(ino: number, fileId: number, base: number, limit: number): number
   /** Drops the binding and the valid ranges. @returns false: dirty, frozen, or I/O in flight */
   unbind(ino: number): boolean
-  /** Recovery: sets valid or dirty (which adds to valid) ranges from pairs [start, end). */
+  /** Recovery: replaces valid or dirty (which adds to valid) ranges by pairs [start, end). No event
+   * tells of these dirty bytes, nor of the next ones. */
   setRanges(ino: number, kind: 0 | 1, pairs: Float64Array): void
   /** Pairs [start, end), ascending. */
   ranges(ino: number, kind: RangeKind): Float64Array
