@@ -280,6 +280,14 @@ export class Generation {
     return this.#space.sweepRecords(this.#records, options.keepFrom, options.signal)
   }
 
+  /**
+   * Whether `sweepRecords` would free enough for its cost: enough changes since the last one,
+   * measured against the size of the tree. Cheap.
+   */
+  isSweepDue(keepFrom: number): Promise<boolean> {
+    return this.#space.isSweepDue(keepFrom)
+  }
+
   /** Where the bytes are; walks the store directory, some ms. */
   space(): Promise<SpaceInfo> {
     return this.#space.info()

@@ -14,6 +14,12 @@ import type { BlockRun, SpaceInfo } from './types.js'
 /** Name of the note: two u64 little endian, bytes ever cleared, and that sum when last compacted. */
 const NOTE = 'pcfs-cleared'
 
+/** Name of the note beside the db core: u64 little endian, the version last swept. */
+const SWEPT_NOTE = 'pcfs-swept'
+
+/** A sweep of fewer new blocks than this frees too little to be worth reading the tree. */
+const SWEEP_MIN_BLOCKS = 10_000
+
 /** Blocks cleared in one go: one write batch, some ms. */
 const CLEAR_BLOCKS = 4096
 
@@ -79,7 +85,21 @@ export class Space {
     const runs = runsWhere(0, version, (block) => {
       return ((live[block >> 3] ?? 0) & (1 << (block & 7))) === 0 && this.#db.has(block)
     })
-    return this.#clear(this.#db, runs)
+    const count = await this.#clear(this.#db, runs)
+    await this.#db.setNote(SWEPT_NOTE, encodeVersion(version))
+    return count
+  }
+
+  /**
+   * Whether a sweep is worth its cost, which is a walk over the live tree: when the versions since
+   * the last one are at least half as many as what is held, so that over time each commit pays for
+   * three block reads at most, however large the tree.
+   */
+  async isSweepDue(keepFrom: number): Promise<boolean> {
+    const swept = decodeVersion(await this.#db.note(SWEPT_NOTE))
+    const fresh = keepFrom - swept
+    if (fresh < SWEEP_MIN_BLOCKS) return false
+    return fresh * 2 >= (await this.#db.count(0, swept))
   }
 
   /** Where the bytes are. */
@@ -159,4 +179,14 @@ function decode(bytes: Buffer | null): Counter {
     cleared: Number(bytes.readBigUInt64LE()),
     compacted: Number(bytes.readBigUInt64LE(8))
   }
+}
+
+function encodeVersion(version: number): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64LE(BigInt(version))
+  return bytes
+}
+
+function decodeVersion(bytes: Buffer | null): number {
+  return bytes?.length === 8 ? Number(bytes.readBigUInt64LE()) : 0
 }
