@@ -2,8 +2,10 @@
 import yargs from 'yargs'
 import { Failure } from '../control/failure.js'
 import { VERSION } from '../daemon/version.js'
+import { doctorCommand } from './commands/doctor.js'
 import { initCommand } from './commands/init.js'
 import { mountCommand } from './commands/mount.js'
+import { serviceCommand } from './commands/service.js'
 import { flushCommand, statusCommand } from './commands/status.js'
 import { stopCommand, unmountCommand } from './commands/unmount.js'
 import { printError } from './output.js'
@@ -22,6 +24,8 @@ async function main(args: readonly string[]): Promise<void> {
     .command(stopCommand)
     .command(statusCommand)
     .command(flushCommand)
+    .command(doctorCommand)
+    .command(serviceCommand)
     .completion('completion', 'Print a completion script for bash or zsh')
     .demandCommand(1, "say what to do; 'pcfs --help' lists the commands")
     .recommendCommands()

@@ -3,8 +3,9 @@
  * values; the daemon gets this one as JSON on its command line, so that `ps` shows it.
  */
 import { hostname } from 'node:os'
-import { isAbsolute, join, resolve } from 'node:path'
+import { isAbsolute, join, relative, resolve } from 'node:path'
 import { Failure } from '../control/failure.js'
+import { parseFault } from './fault-point.js'
 
 /** How much is logged. */
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug'
@@ -70,9 +71,9 @@ export function makeConfig(home: string, options: MountOptions, env: Environment
     throw new Failure('usage', `PCFS_LOG is '${logLevel}'; it may be ${LOG_LEVELS.join(', ')}`)
   }
   const mountPoint = resolve(options.directory ?? join(userDirectory(env), 'pc'))
-  if (`${home}/`.startsWith(`${mountPoint}/`) || `${mountPoint}/`.startsWith(`${home}/`)) {
-    throw new Failure('mount-point', `${mountPoint} and the home ${home} may not lie in each other`)
-  }
+  checkApart(home, mountPoint)
+  const fault = env['PCFS_FAULT'] || null
+  parseFault(fault)
   return {
     home,
     mountPoint,
@@ -81,7 +82,7 @@ export function makeConfig(home: string, options: MountOptions, env: Environment
     suid: options.suid ?? false,
     dev: options.dev ?? false,
     logLevel,
-    fault: env['PCFS_FAULT'] || null
+    fault
   }
 }
 
@@ -109,6 +110,18 @@ export function decodeConfig(text: string | undefined): DaemonConfig {
     dev: config?.dev === true,
     fault: config?.fault ?? null
   }
+}
+
+/**
+ * A home below its own mount would wait for itself for ever.
+ * @throws {Failure} `mount-point` when one lies in the other
+ */
+export function checkApart(home: string, mountPoint: string): void {
+  const isIn = (path: string, directory: string): boolean => {
+    return !/^\.\.(\/|$)/.test(relative(directory, path))
+  }
+  if (!isIn(home, mountPoint) && !isIn(mountPoint, home)) return
+  throw new Failure('mount-point', `${mountPoint} and the home ${home} may not lie in each other`)
 }
 
 function isLogLevel(value: unknown): value is LogLevel {

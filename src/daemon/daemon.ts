@@ -2,6 +2,7 @@
  * What is wired to what. A daemon opens upward (home, lock, log, filesystem, control socket) and
  * closes downward; what a failed open had acquired is released.
  */
+import { realpathSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openInSteps, type CloseStack } from '../base/close-stack.js'
 import type { Logger } from '../base/log.js'
@@ -15,7 +16,7 @@ import type {
   UnmountArguments
 } from '../control/operations.js'
 import { ControlServer } from '../control/server.js'
-import type { DaemonConfig } from './config.js'
+import { checkApart, type DaemonConfig } from './config.js'
 import { makeFaultPoint, parseFault } from './fault-point.js'
 import type { Filesystem, OpenFilesystem } from './filesystem.js'
 import { lockHome } from './home-lock.js'
@@ -72,6 +73,7 @@ export class Daemon {
       const state = openState(home)
       const plan = parseFault(config.fault)
       using point = await prepareMountPoint(config.mountPoint)
+      checkApart(realpathSync(home.root), point.path)
       let daemon: Daemon | null = null
       const filesystem = await openFilesystem({
         config,

@@ -29,7 +29,8 @@ export interface HomePaths {
 
 /** What backup programs look for, as bford.info/cachedir has it. */
 const CACHE_TAG =
-  'Signature: 8a477f597d28d172789f06886806bc55\n# Made by pcfs; it can be had again from elsewhere.\n'
+  'Signature: 8a477f597d28d172789f06886806bc55\n' +
+  '# Made by pcfs; it can be had again from elsewhere.\n'
 
 /** Names everything in a home, which need not exist. */
 export function pathsOf(root: string): HomePaths {

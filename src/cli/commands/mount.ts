@@ -8,19 +8,16 @@ import { isHome } from '../../daemon/home.js'
 import { launch, runInForeground } from '../../daemon/launch.js'
 import { printResult } from '../output.js'
 import { homeFrom, type Command, type CommonOptions } from './common.js'
+import { MOUNT_OPTIONS, type MountFlags } from './mount-options.js'
 import { INIT_OPTIONS, runInit, showPhrase, type InitCommandOptions } from './init.js'
 
 /** How long we wait for a daemon that somebody else is just starting. */
 const OTHER_START_MS = 60_000
 const STATUS_MS = 10_000
 
-interface MountCommandOptions extends InitCommandOptions {
+interface MountCommandOptions extends InitCommandOptions, MountFlags {
   readonly directory?: string | undefined
   readonly foreground: boolean
-  readonly allowOther?: boolean | undefined
-  readonly numericIds?: boolean | undefined
-  readonly suid: boolean
-  readonly dev: boolean
   readonly supervise: boolean
 }
 
@@ -32,15 +29,9 @@ export const mountCommand: Command<MountCommandOptions> = {
     argv
       .positional('directory', { type: 'string', describe: 'where to mount', normalize: true })
       .options(INIT_OPTIONS)
+      .options(MOUNT_OPTIONS)
       .options({
         foreground: { type: 'boolean', default: false, describe: 'stay, for service managers' },
-        'allow-other': { type: 'boolean', default: false, describe: 'let other users in' },
-        'numeric-ids': {
-          type: 'boolean',
-          describe: 'store and show owners as numbers (default: when root mounts for all users)'
-        },
-        suid: { type: 'boolean', default: false, describe: 'let set-uid programs work' },
-        dev: { type: 'boolean', default: false, describe: 'let device files work' },
         supervise: {
           type: 'boolean',
           default: true,

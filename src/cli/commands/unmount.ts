@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { callDaemon } from '../../control/client.js'
@@ -100,10 +101,11 @@ async function waitForEnd(pids: readonly number[]): Promise<void> {
   }
 }
 
+/** Whether a process has not ended; one that nobody has waited for yet has. */
 function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0)
-    return true
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return !/^ [ZX]/.test(stat.slice(stat.lastIndexOf(')') + 1))
   } catch {
     return false
   }
