@@ -22,6 +22,7 @@ import { ClearedCore } from './cleared-core.js'
 import { FileIngest } from './ingest.js'
 import * as keys from './key-spaces.js'
 import { compactSpace, spaceOf } from './space.js'
+import { COMMIT_LIMIT } from './types.js'
 import type {
   BlockRun,
   CommitBatch,
@@ -34,9 +35,6 @@ import type {
   SpaceInfo
 } from './types.js'
 import assert from 'node:assert'
-
-/** Most records (nodes and dirents together) of one commit. */
-export const COMMIT_LIMIT = 5000
 
 /** Most blocks of one read: 16 MiB. */
 export const READ_LIMIT = 256
