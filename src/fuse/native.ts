@@ -228,7 +228,11 @@ export interface Session extends ContentAccess {
   getFrozen(ino: number, record: Uint8Array): boolean
   /** Changes the fields that `mask` ({@link ATTR}) names. @throws ENOENT unknown */
   setAttr(ino: number, mask: number, record: Uint8Array): void
-  /** New base content: all non-valid bytes below `baseEnd` are to be filled from it. */
+  /**
+   * New base content: all non-valid bytes below `baseEnd` are to be filled from it. When a freeze was
+   * ingested, call this before `thaw` with the size of the freeze: native lowers `baseEnd` to the
+   * least size that the file has had since, so that bytes cut off meanwhile do not come back.
+   */
   setBase(ino: number, baseEnd: number, baseEpoch: number): void
   /**
    * Forgets the record (lookups and opens stay counted, so it may come back by putInodes) and its
