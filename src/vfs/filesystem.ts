@@ -19,7 +19,7 @@ import { BLOBS_KEY, Ingester, blobsLengthChange } from './ingester.js'
 import { Journal, type Crc32c } from './journal.js'
 import { LocalFiles } from './local-files.js'
 import { Namespace } from './namespace.js'
-import type { DataPlane } from './plane.js'
+import { PLAIN, type DataPlane } from './plane.js'
 import { SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
@@ -291,6 +291,7 @@ export class Filesystem {
     const fields = {
       ino: ROOT_INO,
       size: 4096,
+      flags: PLAIN,
       mode: 0o040755,
       nlink: 2,
       uid: ownership.uid,
