@@ -89,7 +89,7 @@ declare module 'hypercore-storage' {
       readonly maxOpenFiles?: number
       readonly skipStatsUpdateOnOpen?: boolean
       readonly bytesPerSync?: number
-      readonly blobGarbageCollectionForceThreshold?: number
+      readonly blobGarbageCollectionAgeCutOff?: number
       readonly treeCache?: { readonly maxSize: number }
     }
     interface CompactOptions {
