@@ -121,7 +121,10 @@ declare module 'corestore' {
     }
   }
   class Corestore {
-    constructor(storage: CoreStorage | string, options?: { readonly active?: boolean })
+    constructor(
+      storage: CoreStorage | string,
+      options?: { readonly globalCache?: { readonly maxSize: number; readonly _array: unknown[] } }
+    )
     ready(): Promise<void>
     get(options: Corestore.GetOptions): Hypercore
     session(options?: { readonly active?: boolean }): Corestore
