@@ -116,7 +116,7 @@ function decodeClaim(reader: Reader, generations: readonly GenerationNumber[]): 
     if (generation === undefined) throw reader.error('a generation that is not in its table')
     return { generation, counter: reader.uint() }
   }
-  const node = nodeIdFromBytes(reader.raw(NODE_ID_BYTES))
+  const node = reader.nodeId()
   const kind = KINDS[reader.uint()]
   const state = STATES[reader.uint()]
   if (kind === undefined || state === undefined) throw reader.error('an unknown kind or state')

@@ -156,6 +156,12 @@ export function linkIdOf(dot: Dot): LinkId {
   return text
 }
 
+/** Brands a stored link id. @throws {FsError} EIO when it is empty */
+export function toLinkId(text: string): LinkId {
+  if (!isLinkId(text)) throw malformed('link id', text)
+  return text
+}
+
 /** The dot that made a link. */
 export function linkDot(link: LinkId): Dot {
   const point = link.indexOf('.')

@@ -90,10 +90,19 @@ export function withLeavesStored(map: ContentMap, home: LeafHome | null): Conten
  * @throws {AssertionError} when `planLeaves(map)` is not empty
  */
 export function encodeMap(map: ContentMap): Buffer {
+  const stored = forgetLeaves(map)
+  return encodeItems(stored.leaves.length > 0 ? TYPE_ROOT : TYPE_INLINE, stored)
+}
+
+/**
+ * The map without the runs of its leaves, as `decodeMap` of its bytes would give it: to bound the
+ * memory of an edit that loads many.
+ * @throws {AssertionError} when `planLeaves(map)` is not empty
+ */
+export function forgetLeaves(map: ContentMap): ContentMap {
   const { direct, kept, fresh } = layoutOf(map)
   assert(fresh.length === 0, 'leaves to be stored first')
-  const items = { ...map, runs: direct, leaves: kept }
-  return encodeItems(kept.length > 0 ? TYPE_ROOT : TYPE_INLINE, items)
+  return { cores: map.cores, runs: direct, leaves: kept, loaded: [] }
 }
 
 /**

@@ -7,7 +7,7 @@ import type { DataVersion, NodeKind, NodeRecord, PlaceVersion, VersionHead } fro
 import { type Decoding, decodeAttr, decodeData, decodeDot, decodePlace } from './version-decode.js'
 import { type Encoding, encodeAttr, encodeData, encodeDot } from './version-encode.js'
 import { encodePlace, stampNs } from './version-encode.js'
-import { type GenerationNumber, type LinkId, toGenerationNumber } from './ids.js'
+import { type Dot, type LinkId, toGenerationNumber } from './ids.js'
 import { compareLinks, linkDot, linkIdOf, sameDot } from './ids.js'
 import { Reader, Writer } from './bytes.js'
 import type { Stamp } from './hlc.js'
@@ -17,7 +17,7 @@ const RECORD_VERSION = 1
 const SECTION_PLACES = 1
 const SECTION_DATA = 2
 const SECTION_ATTR = 3
-const GENERATION_BYTES = 6
+const TABLE_ENTRY_BYTES = 7
 
 /** Kinds by their number in the bytes. */
 export const KINDS: readonly NodeKind[] = [
@@ -32,13 +32,16 @@ export const KINDS: readonly NodeKind[] = [
 
 /** The canonical bytes of a record: equal records have equal bytes. */
 export function encodeRecord(record: NodeRecord): Buffer {
-  const { writer, baseStamp, generations } = startEncoding(record)
-  const to: Encoding = { writer, baseStamp, generations }
+  const to = startEncoding(record)
+  const { writer, baseStamp, generations, counters } = to
   writer.uint(RECORD_VERSION)
   writer.uint(KINDS.indexOf(record.kind))
   writer.uint(record.rdev)
   writer.uint(generations.length)
-  for (const generation of generations) writer.uint48(generation)
+  for (const [index, generation] of generations.entries()) {
+    writer.uint48(generation)
+    writer.uint(counters[index] ?? 0)
+  }
   writer.uint64(baseStamp)
   writer.bigInt(record.bornNs - stampNs(baseStamp))
   for (const [tag, write] of sectionsOf(record, to)) {
@@ -60,13 +63,14 @@ export function decodeRecord(bytes: Buffer): NodeRecord {
   const kind = KINDS[reader.uint()]
   if (kind === undefined) throw reader.error('an unknown kind')
   const rdev = reader.uint()
-  const generations: GenerationNumber[] = []
-  for (let left = reader.count(GENERATION_BYTES); left > 0; left--) {
-    generations.push(toGenerationNumber(reader.uint48()))
+  const table: Dot[] = []
+  for (let left = reader.count(TABLE_ENTRY_BYTES); left > 0; left--) {
+    const generation = toGenerationNumber(reader.uint48())
+    table.push({ generation, counter: reader.uint() })
   }
   const baseStamp = reader.uint64()
   const bornNs = BigInt.asIntN(64, stampNs(baseStamp) + reader.bigInt())
-  const from: Decoding = { reader, generations, baseStamp }
+  const from: Decoding = { reader, table, baseStamp }
   let places: ReadonlyMap<LinkId, readonly PlaceVersion[]> = new Map()
   let data: NodeRecord['data'] = []
   let attr: NodeRecord['attr'] = []
@@ -90,17 +94,21 @@ function isContentOf(kind: NodeKind, { content }: DataVersion): boolean {
 }
 
 function startEncoding(record: NodeRecord): Encoding {
-  const generations = new Set<number>()
+  const greatest = new Map<number, number>()
   let baseStamp: Stamp = 0n
+  const note = (generation: number, counter: number): void => {
+    if (counter > (greatest.get(generation) ?? 0)) greatest.set(generation, counter)
+  }
   const noteVector = (vector: readonly number[]): void => {
-    for (let i = 0; i < vector.length; i += 2) generations.add(vector[i] ?? 0)
+    for (let i = 0; i < vector.length; i += 2) note(vector[i] ?? 0, vector[i + 1] ?? 0)
   }
   const noteHead = (version: VersionHead): void => {
     noteVector(version.vector)
     if (version.stamp > baseStamp) baseStamp = version.stamp
   }
   for (const [link, versions] of record.places) {
-    generations.add(linkDot(link).generation)
+    const { generation, counter } = linkDot(link)
+    note(generation, counter)
     for (const version of versions) {
       noteHead(version)
       if (version.seen === null) continue
@@ -110,14 +118,12 @@ function startEncoding(record: NodeRecord): Encoding {
   }
   for (const version of record.data) {
     noteHead(version)
-    generations.add(version.contentDot.generation)
+    note(version.contentDot.generation, version.contentDot.counter)
   }
   record.attr.forEach(noteHead)
-  return {
-    writer: new Writer(),
-    generations: generations.size === 1 ? [...generations] : [...generations].sort((a, b) => a - b),
-    baseStamp
-  }
+  const generations = [...greatest.keys()].sort((a, b) => a - b)
+  const counters = generations.map((generation) => greatest.get(generation) ?? 0)
+  return { writer: new Writer(), generations, counters, baseStamp }
 }
 
 /** The sections that are not empty, by tag, each with what writes its inside. */

@@ -3,12 +3,15 @@
  * associative, commutative, idempotent. One comparator everywhere: higher (stamp, generation) wins.
  */
 import { type AttrVersion, type DataVersion, MAX_MAPS, type PlaceVersion } from './record.js'
-import type { Place, VersionHead } from './record.js'
+import type { Content, Place, VersionHead } from './record.js'
 import { dotKey, sameDot } from './ids.js'
 import { covers } from './vector.js'
 
+/** What decides between two versions that do not know each other. */
+export type Rank = Pick<VersionHead, 'stamp' | 'dot'>
+
 /** Sorts the winner first: higher stamp, then higher generation. */
-export function byWinner(a: VersionHead, b: VersionHead): number {
+export function byWinner(a: Rank, b: Rank): number {
   if (a.stamp !== b.stamp) return a.stamp > b.stamp ? -1 : 1
   return b.dot.generation - a.dot.generation || b.dot.counter - a.dot.counter
 }
@@ -108,16 +111,14 @@ function placeText(version: PlaceVersion): string {
 }
 
 function dataText(version: DataVersion): string {
-  const { content } = version
-  const head = `${headText(version)} ${dotKey(version.contentDot)} ${version.mtimeNs}`
-  switch (content.type) {
-    case 'file':
-      return `${head} ${content.size} ${content.hash?.toString('hex') ?? '-'}`
-    case 'link':
-      return `${head} ${content.target.toString('hex')}`
-    case 'none':
-      return head
-  }
+  const contentDot = dotKey(version.contentDot)
+  return `${headText(version)} ${contentDot} ${version.mtimeNs} ${contentText(version.content)}`
+}
+
+function contentText(content: Content): string {
+  if (content.type === 'none') return '-'
+  if (content.type === 'link') return content.target.toString('hex')
+  return `${content.size} ${content.hash?.toString('hex') ?? '-'}`
 }
 
 function attrText(version: AttrVersion): string {

@@ -15,8 +15,8 @@ import {
   stampNs
 } from './version-encode.js'
 import type { AttrVersion, Content, DataVersion, Owner, Place, PlaceVersion } from './record.js'
-import type { Unknown, VersionHead, Xattr } from './record.js'
-import { type Dot, type GenerationNumber, NODE_ID_BYTES, nodeIdFromBytes } from './ids.js'
+import type { VersionHead, Xattr } from './record.js'
+import type { Dot } from './ids.js'
 import { type Vector, withDot } from './vector.js'
 import type { Reader } from './bytes.js'
 import type { Stamp } from './hlc.js'
@@ -29,20 +29,24 @@ const MAX_MODE = 0o7777
 /** What the versions of one record are read with. */
 export interface Decoding {
   readonly reader: Reader
-  readonly generations: readonly GenerationNumber[]
+  /** The record's table: each generation with its greatest counter. */
+  readonly table: readonly Dot[]
   readonly baseStamp: Stamp
 }
 
-/** A head without the unknown rest, which comes after all known fields. */
+/**
+ * A head without the unknown rest, which comes after all known fields. Its fields are named one by
+ * one where a version is put together: a spread costs 10 us there, half of the time of a record.
+ */
 type Head = Omit<VersionHead, 'unknown'>
 
-/** A dot: index of its generation, counter. */
-export function decodeDot({ reader, generations }: Decoding): Dot {
-  const generation = generations[reader.uint()]
-  if (generation === undefined) throw reader.error('a generation that is not in its table')
-  const counter = reader.uint()
-  if (counter === 0) throw reader.error('a dot with counter 0')
-  return { generation, counter }
+/** A dot: index of its generation, distance of its counter from the greatest. */
+export function decodeDot({ reader, table }: Decoding): Dot {
+  const greatest = table[reader.uint()]
+  if (greatest === undefined) throw reader.error('a generation that is not in its table')
+  const counter = greatest.counter - reader.uint()
+  if (counter < 1) throw reader.error('a counter below 1')
+  return { generation: greatest.generation, counter }
 }
 
 function decodeVector(from: Decoding): Vector {
@@ -61,14 +65,10 @@ function decodeHead(from: Decoding): Head {
 }
 
 function decodePath({ reader }: Decoding): Place {
-  const parent = nodeIdFromBytes(reader.raw(NODE_ID_BYTES))
+  const parent = reader.nodeId()
   const name = reader.bytes()
   if (!isName(name)) throw reader.error('a name that no file can have')
   return { parent, name }
-}
-
-function decodeUnknown({ reader }: Decoding): Unknown {
-  return reader.rest()
 }
 
 /** A place version. */
@@ -80,15 +80,10 @@ export function decodePlace(from: Decoding): PlaceVersion {
     const hasSeen = (flags & PLACE_SEEN) !== 0
     const seen = hasSeen ? { data: decodeVector(from), attr: decodeVector(from) } : null
     const prev = (flags & PLACE_PREV) !== 0 ? decodePath(from) : null
-    return {
-      ...head,
-      parent,
-      name,
-      deleted: (flags & PLACE_DELETED) !== 0,
-      seen,
-      prev,
-      unknown: decodeUnknown(from)
-    }
+    const deleted = (flags & PLACE_DELETED) !== 0
+    const unknown = from.reader.rest()
+    const { dot, vector, stamp, atNs } = head
+    return { dot, vector, stamp, atNs, unknown, parent, name, deleted, seen, prev }
   })
 }
 
@@ -100,7 +95,9 @@ export function decodeData(from: Decoding): DataVersion {
     const contentDot = (flags & DATA_OLD_CONTENT) !== 0 ? decodeDot(from) : head.dot
     const mtimeNs = BigInt.asIntN(64, head.atNs + from.reader.bigInt())
     const content = decodeContent(from.reader, flags)
-    return { ...head, contentDot, mtimeNs, content, unknown: decodeUnknown(from) }
+    const unknown = from.reader.rest()
+    const { dot, vector, stamp, atNs } = head
+    return { dot, vector, stamp, atNs, unknown, contentDot, mtimeNs, content }
   })
 }
 
@@ -134,12 +131,16 @@ export function decodeAttr(from: Decoding): AttrVersion {
       const value = reader.uint() === 0 ? null : reader.bytes()
       xattrs.set(name, { value, stamp: decodeStamp() })
     }
+    const { dot, vector, stamp, atNs } = head
     return {
-      ...head,
+      dot,
+      vector,
+      stamp,
+      atNs,
+      unknown: reader.rest(),
       mode: { value: mode, stamp: modeStamp },
       owner: { value: owner, stamp: ownerStamp },
-      xattrs,
-      unknown: decodeUnknown(from)
+      xattrs
     }
   })
 }

@@ -25,6 +25,8 @@ export interface Encoding {
   readonly writer: Writer
   /** Generations that the record names, ascending. */
   readonly generations: readonly number[]
+  /** The greatest counter of each; the others are written as their distance from it. */
+  readonly counters: readonly number[]
   /** The record's greatest stamp; the others are written as their distance from it. */
   readonly baseStamp: Stamp
 }
@@ -34,19 +36,21 @@ export function stampNs(stamp: Stamp): bigint {
   return (stamp >> 16n) * 1_000_000n
 }
 
-/** A dot: index of its generation, counter. */
-export function encodeDot({ writer, generations }: Encoding, dot: Dot): void {
-  writer.uint(generations.indexOf(dot.generation))
-  writer.uint(dot.counter)
+/** A dot: index of its generation, distance of its counter from the greatest. */
+export function encodeDot(to: Encoding, dot: Dot): void {
+  encodeEntry(to, dot.generation, dot.counter)
+}
+
+function encodeEntry(to: Encoding, generation: number, counter: number): void {
+  const index = to.generations.indexOf(generation)
+  to.writer.uint(index)
+  to.writer.uint((to.counters[index] ?? 0) - counter)
 }
 
 /** A vector: number of entries, then a dot for each. */
-export function encodeVector({ writer, generations }: Encoding, vector: Vector): void {
-  writer.uint(vector.length / 2)
-  for (let i = 0; i < vector.length; i += 2) {
-    writer.uint(generations.indexOf(vector[i] ?? 0))
-    writer.uint(vector[i + 1] ?? 0)
-  }
+export function encodeVector(to: Encoding, vector: Vector): void {
+  to.writer.uint(vector.length / 2)
+  for (let i = 0; i < vector.length; i += 2) encodeEntry(to, vector[i] ?? 0, vector[i + 1] ?? 0)
 }
 
 function encodeHead(to: Encoding, version: VersionHead): void {
