@@ -43,6 +43,7 @@ struct LocalState {
   UndoMap undo;
   bool isFrozen = false;
   uint64_t frozenSize = 0, frozenBaseEnd = 0, frozenBaseEpoch = 0;
+  uint64_t frozenFloor = 0;  // the least size since the freeze: beyond it the cut's bytes are gone
   int64_t frozenMtimeNs = 0, frozenCtimeNs = 0;
   bool writing = false;  // somebody writes to the local file without the session mutex
   uint32_t pins = 0;     // somebody reads the local file without the session mutex

@@ -155,7 +155,9 @@ void Session::putInodes(const uint8_t *records, size_t count) {
     }
     inode.record = record;
     inode.known = true;
-    settle(inode);
+    // Not told of as an orphan: a file made without a name is put before it is opened.
+    inodes_.settle(inode);
+    inode.orphanTold = false;
   }
 }
 

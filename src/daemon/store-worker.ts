@@ -45,7 +45,9 @@ class StoreService {
   }
 
   readonly calls: {
-    readonly [K in StoreCallName]: (...args: StoreCalls[K]['args']) => Promise<StoreCalls[K]['result']>
+    readonly [K in StoreCallName]: (
+      ...args: StoreCalls[K]['args']
+    ) => Promise<StoreCalls[K]['result']>
   } = {
     info: async () => ({ ...this.generation.info(), ...this.names }),
     fetch: async (request) => this.#fetch(request),
@@ -115,8 +117,7 @@ function ingestRequest(file: FrozenFile, content: ContentAccess): IngestRequest 
   }
   const frozen: FrozenReader = {
     ranges,
-    read: (fileOffset, buffer) =>
-      content.readFrozen(ino, fileOffset, buffer).map((offset) => offset - fileOffset),
+    read: (fileOffset, buffer) => content.readFrozen(ino, fileOffset, buffer),
     nextData: (fileOffset) => content.nextFrozenData(ino, fileOffset)
   }
   return { base, baseEnd, size, frozen }

@@ -7,8 +7,11 @@ import type { Content, Place, VersionHead } from './record.js'
 import { dotKey, sameDot } from './ids.js'
 import { covers } from './vector.js'
 
+/** What decides between two versions that do not know each other. */
+export type Rank = Pick<VersionHead, 'stamp' | 'dot'>
+
 /** Sorts the winner first: higher stamp, then higher generation. */
-export function byWinner(a: VersionHead, b: VersionHead): number {
+export function byWinner(a: Rank, b: Rank): number {
   if (a.stamp !== b.stamp) return a.stamp > b.stamp ? -1 : 1
   return b.dot.generation - a.dot.generation || b.dot.counter - a.dot.counter
 }

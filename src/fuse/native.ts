@@ -228,7 +228,11 @@ export interface Session extends ContentAccess {
   getFrozen(ino: number, record: Uint8Array): boolean
   /** Changes the fields that `mask` ({@link ATTR}) names. @throws ENOENT unknown */
   setAttr(ino: number, mask: number, record: Uint8Array): void
-  /** New base content: all non-valid bytes below `baseEnd` are to be filled from it. */
+  /**
+   * New base content: all non-valid bytes below `baseEnd` are to be filled from it. When a freeze was
+   * ingested, call this before `thaw` with the size of the freeze: native lowers `baseEnd` to the
+   * least size that the file has had since, so that bytes cut off meanwhile do not come back.
+   */
   setBase(ino: number, baseEnd: number, baseEpoch: number): void
   /**
    * Forgets the record (lookups and opens stay counted, so it may come back by putInodes) and its
@@ -293,7 +297,7 @@ export interface Session extends ContentAccess {
   journalSpare(fd: number, segmentId: number, limit: number): void
   /** Appends a META entry. @returns its sequence @throws EAGAIN full and no spare; EFBIG too long */
   journalAppend(payload: Uint8Array, length: number): number
-  /** The sequence of the last entry, or nextSeq - 1 when there is none. */
+  /** The sequence of the last entry that is no MARK, or nextSeq - 1 when there is none. */
   lastSeq(): number
   /** Everything up to this sequence survives power loss. */
   durableSeq(): number

@@ -18,9 +18,11 @@ import { Records } from '../store/records.js'
 import type { Store } from '../store/store.js'
 import { BlockReader } from './block-reader.js'
 import { BlockWriter } from './block-writer.js'
+import { ClearedCore } from './cleared-core.js'
 import { FileIngest } from './ingest.js'
 import * as keys from './key-spaces.js'
-import { Space } from './space.js'
+import { compactSpace, spaceOf } from './space.js'
+import { COMMIT_LIMIT } from './types.js'
 import type {
   BlockRun,
   CommitBatch,
@@ -33,9 +35,6 @@ import type {
   SpaceInfo
 } from './types.js'
 import assert from 'node:assert'
-
-/** Most records (nodes and dirents together) of one commit. */
-export const COMMIT_LIMIT = 5000
 
 /** Most blocks of one read: 16 MiB. */
 export const READ_LIMIT = 256
@@ -52,11 +51,10 @@ export interface GenerationOptions {
 }
 
 interface Parts {
-  readonly db: Core
-  readonly blobs: Core
+  readonly db: ClearedCore
+  readonly blobs: ClearedCore
   readonly appender: Appender
   readonly records: Records
-  readonly space: Space
 }
 
 /**
@@ -73,10 +71,10 @@ export async function openGeneration(options: GenerationOptions): Promise<Genera
     opened.push(blobs)
     const appender = await store.openAppender(blobs)
     opened.push(appender)
-    const space = await Space.open(store, blobs, db)
     const records = new Records(db, blobs.key)
     await records.ready()
-    return new Generation(options, { db, blobs, appender, records, space })
+    const cleared = { db: await ClearedCore.open(db), blobs: await ClearedCore.open(blobs) }
+    return new Generation(options, { ...cleared, appender, records })
   } catch (error) {
     for (const one of opened.reverse()) await one.close().catch(() => undefined)
     throw error
@@ -88,9 +86,9 @@ export class Generation {
   readonly #options: GenerationOptions
   readonly #db: Core
   readonly #blobs: Core
+  readonly #cleared: Pick<Parts, 'db' | 'blobs'>
   readonly #appender: Appender
   readonly #records: Records
-  readonly #space: Space
   readonly #reader: BlockReader
   readonly #number: GenerationNumber
   /** Arenas that block writers share. */
@@ -100,13 +98,13 @@ export class Generation {
   /** Use `openGeneration`. */
   constructor(options: GenerationOptions, parts: Parts) {
     this.#options = options
-    this.#db = parts.db
-    this.#blobs = parts.blobs
+    this.#cleared = parts
+    this.#db = parts.db.core
+    this.#blobs = parts.blobs.core
     this.#appender = parts.appender
     this.#records = parts.records
-    this.#space = parts.space
-    this.#reader = new BlockReader(options.store, parts.blobs)
-    this.#number = generationNumber(parts.db.key)
+    this.#reader = new BlockReader(options.store, this.#blobs)
+    this.#number = generationNumber(this.#db.key)
   }
 
   /** The state now; synchronous and cheap. */
@@ -253,8 +251,8 @@ export class Generation {
    * Clears blocks of the blobs core: their bytes leave the disk with the next `compact`. Clearing
    * what is cleared already does nothing.
    */
-  clear(runs: readonly BlockRun[]): Promise<void> {
-    return this.#space.clear(runs)
+  async clear(runs: readonly BlockRun[]): Promise<void> {
+    await this.#cleared.blobs.clear(runs)
   }
 
   /**
@@ -264,7 +262,8 @@ export class Generation {
    * @returns how many were cleared
    */
   reclaimOrphans(knownLength: number, isReferenced: (block: number) => boolean): Promise<number> {
-    return this.#space.reclaimOrphans(knownLength, isReferenced)
+    const { blobs } = this.#cleared
+    return blobs.clearUnwanted(knownLength, blobs.core.length, isReferenced)
   }
 
   /**
@@ -277,12 +276,20 @@ export class Generation {
     readonly keepFrom: number
     readonly signal?: AbortSignal
   }): Promise<number> {
-    return this.#space.sweepRecords(this.#records, options.keepFrom, options.signal)
+    return this.#cleared.db.sweep(this.#records, options.keepFrom, options.signal)
+  }
+
+  /**
+   * Whether `sweepRecords` would free enough for its cost: enough changes since the last one,
+   * measured against the size of the tree. Cheap.
+   */
+  isSweepDue(keepFrom: number): Promise<boolean> {
+    return this.#cleared.db.isSweepDue(keepFrom)
   }
 
   /** Where the bytes are; walks the store directory, some ms. */
   space(): Promise<SpaceInfo> {
-    return this.#space.info()
+    return spaceOf(this.#options.store, [this.#cleared.db, this.#cleared.blobs])
   }
 
   /**
@@ -291,7 +298,8 @@ export class Generation {
    * @returns whether it compacted
    */
   compact(options: { readonly minBytes?: number } = {}): Promise<boolean> {
-    return this.#space.compact(options.minBytes ?? 0)
+    const cores = [this.#cleared.db, this.#cleared.blobs]
+    return compactSpace(this.#options.store, cores, options.minBytes ?? 0)
   }
 
   /** Closes the cores; the store stays open. Nothing else may be in flight. Idempotent. */

@@ -118,6 +118,28 @@ export class Core {
     return bytes
   }
 
+  /**
+   * Bytes before a block that is on this device, as stored: the sizes of the whole subtrees to its
+   * left, all of which its proof needs, so that they outlive any clear.
+   */
+  async byteOffset(block: number): Promise<number> {
+    const reader = this.session.state.storage.read()
+    const nodes = []
+    let start = 0
+    for (let width = 2 ** 52; width >= 1; width /= 2) {
+      if (start + width > block) continue
+      nodes.push(reader.getTreeNode(2 * start + width - 1))
+      start += width
+    }
+    reader.tryFlush()
+    let bytes = 0
+    for (const node of await Promise.all(nodes)) {
+      if (node === null) throw readError(this.key, block, new Error('a Merkle node is missing'))
+      bytes += node.size
+    }
+    return bytes
+  }
+
   /** A small value kept beside the core, not replicated; null: never set. */
   async note(name: string): Promise<Buffer | null> {
     return this.session.getUserData(name)

@@ -194,3 +194,27 @@ declare module 'hyperbee' {
   }
   export = Hyperbee
 }
+
+declare module 'hyperdrive' {
+  import type Corestore from 'corestore'
+  namespace Hyperdrive {
+    interface Entry {
+      readonly key: string
+      readonly value: { readonly executable: boolean; readonly linkname: string | null }
+    }
+  }
+  /** Used by tests only: what a stock reader sees. */
+  class Hyperdrive {
+    constructor(store: Corestore, key: Buffer)
+    ready(): Promise<void>
+    list(folder: string): AsyncIterable<Hyperdrive.Entry>
+    entry(path: string): Promise<Hyperdrive.Entry | null>
+    get(path: string): Promise<Buffer | null>
+    createReadStream(
+      path: string,
+      range: { readonly start: number; readonly end: number }
+    ): AsyncIterable<Buffer>
+    close(): Promise<void>
+  }
+  export = Hyperdrive
+}

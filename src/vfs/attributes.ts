@@ -12,8 +12,8 @@ const S_ISGID = 0o2000
 const S_IXGRP = 0o0010
 /** Flags of setxattr(2). */
 const XATTR = { create: 1, replace: 2 } as const
-/** Names that other namespaces' semantics would be wrong for without kernel support. */
-const REFUSED = /^system\./
+/** The namespaces of xattr(7) that a filesystem only has to store. */
+const STORED = /^(user|trusted|security)\../
 /** Bytes of all extended attributes of one node: they are part of its record. */
 const XATTR_TOTAL = 1024 * 1024
 
@@ -82,7 +82,7 @@ export class Attributes {
 
   /** The value of an extended attribute. @throws {FsError} ENODATA, EOPNOTSUPP */
   getXattr(ino: number, name: string): Buffer {
-    if (REFUSED.test(name)) throw new FsError('EOPNOTSUPP')
+    if (!STORED.test(name)) throw new FsError('EOPNOTSUPP')
     const value = attrWinner(this.volume.row(ino).record)?.xattrs.get(name)
     if (!value) throw new FsError('ENODATA')
     return value
@@ -100,7 +100,7 @@ export class Attributes {
    * @throws {FsError} EEXIST, ENODATA, ENOSPC, EOPNOTSUPP
    */
   setXattr(ino: number, name: string, value: Buffer, flags: number): void {
-    if (REFUSED.test(name)) throw new FsError('EOPNOTSUPP')
+    if (!STORED.test(name)) throw new FsError('EOPNOTSUPP')
     const xattrs = attrWinner(this.volume.row(ino).record)?.xattrs
     const old = xattrs?.get(name)
     if (old && flags & XATTR.create) throw new FsError('EEXIST')

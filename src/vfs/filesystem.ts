@@ -244,10 +244,7 @@ export class Filesystem {
     await this.ingester.flush()
     for (const { key, value } of orphans) {
       const run = { block: value.readUIntLE(0, 6), count: value.readUIntLE(6, 6) }
-      this.volume.apply([
-        ...this.history.supersede([run]),
-        { kind: 'meta', key, value: null }
-      ])
+      this.volume.apply([...this.history.supersede([run]), { kind: 'meta', key, value: null }])
     }
   }
 
@@ -278,7 +275,10 @@ export class Filesystem {
 
   #checkpointSoon(): void {
     this.checkpoint().catch((error: unknown) => {
-      this.options.log.error({ err: error }, 'the index could not be written; it will be tried again')
+      this.options.log.error(
+        { err: error },
+        'the index could not be written; it will be tried again'
+      )
     })
   }
 
