@@ -89,7 +89,7 @@ function mountSession(native: Native, options: FilesystemOptions, onWork: () => 
   return native.mount(
     {
       mountpoint: options.mountPath,
-      fsname: 'pcfs',
+      fsname: options.home.root,
       allowOther,
       suid,
       dev,
