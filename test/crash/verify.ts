@@ -189,7 +189,8 @@ function verify(folder: string, log: Log, seed: number, mode: Mode): Verdict {
     if (wrong === null) return { ok: true, message: '', shown, shownAtMs, ...base }
     message = `after ${shown} of ${log.completed} operations (seed ${seed}, synced ${synced}) the content of ${wrong} is wrong`
   }
-  for (let shown = log.completed; mode === 'torn' && shown >= first; shown--) {
+  for (let shown = log.completed; shown >= first; shown--) {
+    if (mode !== 'torn') break
     if (!isTornAfter(actual, ops, shown)) continue
     const shownAtMs = log.times[shown - 1] ?? 0
     return { ok: true, message: 'torn', shown, shownAtMs, ...base }
