@@ -168,13 +168,20 @@ function verify(folder: string, log: Log, seed: number, mode: Mode): Verdict {
   const model = new Model()
   const ops: Op[] = []
   const signatures: string[] = []
+  /** The last change of each node. ext4's fsync covers that and what came before, pcfs's all. */
+  const changedAt = new Map<number, number>()
   let synced = 0
   for (let index = 0; index <= log.completed; index++) {
     if (mode !== 'kill' || index >= log.completed - 1) signatures[index] = model.signature()
     const op = model.choose(random)
     ops.push(op)
+    const before = model.nodes.get(op.path)
     model.apply(op)
-    if (op.type === 'fsync' && index < log.completed) synced = index + 1
+    const { id } = before ?? model.node(op.path)
+    if (op.type !== 'fsync') changedAt.set(id, index + 1)
+    else if (index < log.completed) {
+      synced = Math.max(synced, mode === 'torn' ? (changedAt.get(id) ?? 0) : index + 1)
+    }
   }
   signatures[log.completed + 1] = model.signature()
   const actual = look(folder)
