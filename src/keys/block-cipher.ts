@@ -30,12 +30,14 @@ const STREAM_NONCE = Buffer.alloc(NONCE_BYTES + 8)
 const INDEX = STREAM_NONCE.subarray(NONCE_BYTES)
 
 /** What Hypercore passes along: the core that the block is in. */
-export interface CipherContext {
+interface CipherContext {
   readonly key: Buffer
 }
 
 /** What Hypercore asks of an encryption provider. Buffers are changed in place. */
 export interface BlockCipher {
+  /** Bytes in front of each block that are the cipher's. */
+  readonly overheadBytes: number
   padding(context: CipherContext, index: number): number
   encrypt(index: number, block: Buffer, fork: number, context: CipherContext): void
   decrypt(index: number, block: Buffer, context: CipherContext): void
@@ -71,6 +73,7 @@ export function createBlockCipher(source: EpochSource): BlockCipher {
   }
 
   return {
+    overheadBytes: CIPHER_OVERHEAD_BYTES,
     padding: () => CIPHER_OVERHEAD_BYTES,
     encrypt: (index, block, _fork, context) => {
       const epoch = source.currentEpoch
