@@ -60,8 +60,17 @@ export interface EpochSource {
  */
 export function createBlockCipher(source: EpochSource): BlockCipher {
   const cache = new Map<string, CoreKeys>()
+  // Nearly all calls follow one of the same core and epoch: no name needs to be built for them.
+  let last: { context: CipherContext; epoch: EpochKey; keys: CoreKeys } | null = null
 
   const keysFor = (context: CipherContext, epoch: EpochKey): CoreKeys => {
+    if (last !== null && last.context === context && last.epoch === epoch) return last.keys
+    const keys = lookUp(context, epoch)
+    last = { context, epoch, keys }
+    return keys
+  }
+
+  const lookUp = (context: CipherContext, epoch: EpochKey): CoreKeys => {
     const name = context.key.toString('latin1') + epoch.id.toString('latin1')
     const known = cache.get(name)
     if (known !== undefined) return known
@@ -130,7 +139,7 @@ function syntheticNonce(output: Buffer, index: number, plaintext: Buffer, keys: 
 function applyStream(index: number, nonce: Buffer, body: Buffer, keys: CoreKeys): void {
   if (body.length === 0) return
   writeIndex(index)
-  nonce.copy(STREAM_NONCE)
+  STREAM_NONCE.set(nonce)
   sodium.crypto_stream_xchacha20_xor(body, body, STREAM_NONCE, keys.stream)
 }
 
