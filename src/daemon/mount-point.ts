@@ -78,7 +78,7 @@ async function removeDeadMount(path: string): Promise<void> {
       code: 'EBUSY'
     })
   }
-  await detachAll(path)
+  await detachAll(path, top.source)
 }
 
 function mkdirIfPossible(path: string): void {

@@ -13,9 +13,9 @@ import { listMounts } from '../support/leftovers.js'
 async function shell(mount: string, script: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = { timeout: 20_000, killSignal: 'SIGKILL' } as const
-    execFile('sh', ['-ec', script, 'sh', mount], options, (error, stdout) => {
+    execFile('sh', ['-ec', script, 'sh', mount], options, (error, stdout, stderr) => {
       if (error === null) resolve(stdout)
-      else reject(error)
+      else reject(new Error(stderr, { cause: error }))
     })
   })
 }

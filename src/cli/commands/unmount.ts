@@ -96,7 +96,7 @@ async function clearDeadMount(path: string, result: StopResult | null): Promise<
       code: 'EBUSY'
     })
   }
-  await detachAll(path)
+  await detachAll(path, top.source)
   return true
 }
 
