@@ -79,6 +79,8 @@ async function removeDeadMount(path: string): Promise<void> {
     })
   }
   await detachAll(path, top.source)
+  // There may be another home's dead mount below it.
+  await removeDeadMount(path)
 }
 
 function mkdirIfPossible(path: string): void {
