@@ -33,6 +33,9 @@ export const INODE_RECORD = {
 /** Record flag: overwrite size, mtime, ctime, base and allocation even of an inode with local state. */
 export const INODE_FORCE = 1
 
+/** Record flag: the node has no extended attributes; LISTXATTR and GETXATTR are answered natively. */
+export const INODE_PLAIN = 2
+
 /** Mask bits of {@link Session.setAttr}. */
 export const ATTR = {
   mode: 1,
@@ -44,7 +47,8 @@ export const ATTR = {
   nlink: 64,
   rdev: 128,
   allocated: 256,
-  btime: 512
+  btime: 512,
+  flags: 1024
 } as const
 
 /** First number of an event triple, see {@link Session.takeEvents}. The third is 0 unless named. */

@@ -186,7 +186,7 @@ export class Generation {
     options?: ReadOptions
   ): Promise<(Buffer | null)[]> {
     assert(count <= READ_LIMIT, 'a read beyond its limit')
-    return this.#reader.read(decode(map), { fileBlock, count }, options)
+    return this.#reader.read(decodeMap(keys.bufferOf(map)), { fileBlock, count }, options)
   }
 
   /**
@@ -195,7 +195,7 @@ export class Generation {
    */
   async runsOf(map: Uint8Array): Promise<BlockRun[]> {
     const whole = { from: 0, to: Infinity }
-    const loaded = await this.#reader.loadLeaves(decode(map), whole)
+    const loaded = await this.#reader.loadLeaves(decodeMap(keys.bufferOf(map)), whole)
     return blocksIn(loaded, this.#blobs.key).map(({ coreBlock, count }) => {
       return { block: coreBlock, count }
     })
@@ -315,8 +315,4 @@ export class Generation {
     await this.#blobs.close()
     await this.#db.close()
   }
-}
-
-function decode(map: Uint8Array): ReturnType<typeof decodeMap> {
-  return decodeMap(Buffer.from(map.buffer, map.byteOffset, map.byteLength))
 }

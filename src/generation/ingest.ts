@@ -8,6 +8,7 @@ import { FsError } from '../base/errors.js'
 import type { BlockReader } from './block-reader.js'
 import type { BlockWriter } from './block-writer.js'
 import { type BlockStep, blockSteps, isTouched } from './frozen-blocks.js'
+import { bufferOf } from './key-spaces.js'
 import { type HoleEdit, MapEditor, PORTION_BLOCKS } from './map-editor.js'
 import type { IngestRequest, IngestResult } from './types.js'
 import assert from 'node:assert'
@@ -54,7 +55,7 @@ export class FileIngest {
   constructor(request: IngestRequest, tools: IngestTools) {
     this.#request = request
     this.#tools = tools
-    this.#base = request.base === null ? EMPTY_MAP : decodeMap(asBuffer(request.base))
+    this.#base = request.base === null ? EMPTY_MAP : decodeMap(bufferOf(request.base))
     this.#editor = new MapEditor(this.#base, tools)
     this.#hash = passesWhole(request) ? createHash('sha256') : null
   }
@@ -225,12 +226,6 @@ function assertCovers(copied: ArrayLike<number>, start: number, end: number): vo
     if (from <= covered) covered = Math.max(covered, to)
   }
   assert(covered >= end, 'the frozen reader left out frozen bytes')
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -53,9 +53,11 @@ export function nameOf(key: Buffer): Buffer {
 /** The bee's changes of a commit, sorted by key: sorted insertion is six times faster. */
 export function changesOf(batch: CommitBatch): RecordPut[] {
   const changes: RecordPut[] = []
-  for (const { id, record } of batch.nodes) changes.push({ key: nodeRecordKey(id), value: record })
+  for (const { id, record } of batch.nodes) {
+    changes.push({ key: nodeRecordKey(id), value: record && bufferOf(record) })
+  }
   for (const { key, value } of batch.dirents) {
-    changes.push({ key: Buffer.concat([DIR, key]), value })
+    changes.push({ key: Buffer.concat([DIR, key]), value: value && bufferOf(value) })
   }
   for (const { generation, length } of batch.seen ?? []) {
     const key = Buffer.concat([SEEN, seenKey(generation)])
@@ -72,6 +74,13 @@ export function historyEntryOf({ seq, key, value }: RecordChange): HistoryEntry 
     }
   }
   return { seq, space: 'other', key, value }
+}
+
+/** The same bytes as a Buffer: what crosses a MessagePort arrives as a Uint8Array. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function prefixOf(sub: string): Buffer {

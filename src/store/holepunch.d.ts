@@ -89,7 +89,7 @@ declare module 'hypercore-storage' {
       readonly maxOpenFiles?: number
       readonly skipStatsUpdateOnOpen?: boolean
       readonly bytesPerSync?: number
-      readonly blobGarbageCollectionForceThreshold?: number
+      readonly blobGarbageCollectionAgeCutOff?: number
       readonly treeCache?: { readonly maxSize: number }
     }
     interface CompactOptions {
@@ -121,7 +121,10 @@ declare module 'corestore' {
     }
   }
   class Corestore {
-    constructor(storage: CoreStorage | string, options?: { readonly active?: boolean })
+    constructor(
+      storage: CoreStorage | string,
+      options?: { readonly globalCache?: { readonly maxSize: number; readonly _array: unknown[] } }
+    )
     ready(): Promise<void>
     get(options: Corestore.GetOptions): Hypercore
     session(options?: { readonly active?: boolean }): Corestore

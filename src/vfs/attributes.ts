@@ -4,7 +4,7 @@ import { FsError } from '../base/errors.js'
 import { withAttr, withData } from '../format/edit.js'
 import { attrWinner, dataWinner } from '../format/winner.js'
 import type { Row } from '../union/row.js'
-import { ATTR } from './plane.js'
+import { ATTR, PLAIN } from './plane.js'
 import type { Volume } from './volume.js'
 
 const S_ISUID = 0o4000
@@ -158,8 +158,9 @@ export class Attributes {
     const old = this.volume.current(ino)
     const write = author.write()
     const record = withAttr(old.record, { xattrs: new Map([[name, value]]) }, write)
-    const row = old.with({ ctimeNs: write.atNs }, record)
+    const flags = attrWinner(record)?.xattrs.size === 0 ? PLAIN : 0
+    const row = old.with({ ctimeNs: write.atNs, flags }, record)
     this.volume.put(row, false)
-    this.volume.showAttr(row, ATTR.ctime)
+    this.volume.showAttr(row, ATTR.ctime | ATTR.flags)
   }
 }

@@ -20,7 +20,7 @@ import type { BlockRun, DirentEntry, IngestResult, NodeEntry } from '../generati
 import type { Change } from '../union/changes.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
 import type { ContentStore, FrozenFile } from './content-store.js'
-import { deadKey, type History } from './history.js'
+import { blobsLengthChange, deadKey, type History } from './history.js'
 import { nameBytes } from './namespace.js'
 import { RANGES } from './plane.js'
 import type { Batch } from './tracker.js'
@@ -315,16 +315,6 @@ export class Ingester {
       dataSeq: seq
     })
   }
-}
-
-/** Book-keeping key of the blobs core's length: blocks beyond it are in no row's map. */
-export const BLOBS_KEY = 'blobs'
-
-/** The note of the blobs core's length that goes with a commit. */
-export function blobsLengthChange(length: number): Change {
-  const value = Buffer.alloc(6)
-  value.writeUIntLE(length, 0, 6)
-  return { kind: 'meta', key: BLOBS_KEY, value }
 }
 
 /** A row with the content that was ingested; metadata that is newer than the freeze stays. */

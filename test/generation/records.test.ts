@@ -39,6 +39,16 @@ await test('records and names are there after a commit, deleted ones are not', a
     })
     t.same(await nodesOf(generation), [`${nodeOf(0)}=r0`, `${nodeOf(1)}=r1`])
     t.same(await namesOf(generation), ['a=a', 'a\x01=a\x01', 'b=b', '\xff=\xff'])
+    const plain = new Uint8Array([1, 2]) // as it comes out of a MessagePort
+    await generation.commit({
+      nodes: [{ id: nodeOf(9), record: plain }],
+      dirents: [{ key: new Uint8Array(direntOf('plain')), value: plain }]
+    })
+    t.same(await generation.getNode(nodeOf(9)), Buffer.from(plain))
+    await generation.commit({
+      nodes: [{ id: nodeOf(9), record: null }],
+      dirents: [{ key: direntOf('plain'), value: null }]
+    })
     t.equal((await generation.getNode(nodeOf(1)))?.toString(), 'r1')
     t.equal(await generation.getNode(nodeOf(2)), null)
 
