@@ -47,6 +47,8 @@ t.test('an import of a higher folder, a neighbour or a stranger is found', async
   t.match(planted('src/fuse/x.ts', "import type { A } from '../control/a.js'\n"), [/not below/])
   t.match(planted('src/vfs/x.ts', "import '../../test/a.js'\n"), [/outside src/])
   t.match(planted('src/vfs/x.ts', "const a = await import('../daemon/a.js')\n"), [/not below/])
+  const addon = "require('../../../native/build/Release/pcfs.node')\n"
+  t.match(planted('src/vfs/x.ts', addon), [/outside src/])
   t.match(planted('src/odd/x.ts', ''), [/src\/odd has no row/])
   t.match(planted('src/x.ts', ''), [/has no row/])
   t.strictSame(planted('src/daemon/x.ts', vfs), [])

@@ -76,10 +76,18 @@ export interface Call {
 
 /** Which unmount is wanted. */
 export interface UnmountArguments {
-  /** The mounted directory; null = whatever is mounted. */
+  /** The mounted directory, absolute, without symbolic links; null = whatever is mounted. */
   readonly path: string | null
   /** Also when files are open: they stay usable to who has them, until closed. */
   readonly lazy: boolean
+}
+
+/** What a stop did. */
+export interface StopResult {
+  /** Directories that are no longer mounted; empty when another directory was named. */
+  readonly unmounted: readonly string[]
+  /** The process that ends now; empty when it goes on. */
+  readonly pids: readonly number[]
 }
 
 /** No arguments, or no result. */
@@ -88,7 +96,7 @@ export type Nothing = Readonly<Record<string, never>>
 interface Shapes {
   status: { args: Nothing; result: StatusReport }
   flush: { args: { readonly remote: boolean }; result: Nothing }
-  stop: { args: UnmountArguments; result: { readonly unmounted: readonly string[] } }
+  stop: { args: UnmountArguments; result: StopResult }
   doctor: { args: Nothing; result: { readonly findings: readonly Finding[] } }
 }
 

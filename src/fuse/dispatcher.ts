@@ -102,7 +102,10 @@ export class Dispatcher {
       return
     }
     if (this.#isStuck(slot, request.unique)) {
-      this.parts.log.error({ opcode: request.opcode, ino: request.ino }, 'a request can not be served')
+      this.parts.log.error(
+        { opcode: request.opcode, ino: request.ino },
+        'a request can not be served'
+      )
       this.parts.session.replyError(slot, constants.errno.EIO)
       return
     }

@@ -33,6 +33,9 @@ export const INODE_RECORD = {
 /** Record flag: overwrite size, mtime, ctime, base and allocation even of an inode with local state. */
 export const INODE_FORCE = 1
 
+/** Record flag: the node has no extended attributes; LISTXATTR and GETXATTR are answered natively. */
+export const INODE_PLAIN = 2
+
 /** Mask bits of {@link Session.setAttr}. */
 export const ATTR = {
   mode: 1,
@@ -44,7 +47,8 @@ export const ATTR = {
   nlink: 64,
   rdev: 128,
   allocated: 256,
-  btime: 512
+  btime: 512,
+  flags: 1024
 } as const
 
 /** First number of an event triple, see {@link Session.takeEvents}. The third is 0 unless named. */
@@ -59,7 +63,8 @@ export const EVENT = {
   orphanGone: 4,
   /** (ino) last close of an inode that has dirty bytes. */
   released: 5,
-  /** (slot) the caller was interrupted; answering EINTR is allowed, answering later too. */
+  /** (slot, unique) the caller was interrupted; answering EINTR is allowed, answering later too.
+   * The slot may be another request's by now: compare `unique` with its header. */
   interrupted: 6,
   /** (0 unmounted | 1 aborted | 2 error, errno) no request will come any more; then `close`. */
   ended: 7,
@@ -227,7 +232,11 @@ export interface Session extends ContentAccess {
   getFrozen(ino: number, record: Uint8Array): boolean
   /** Changes the fields that `mask` ({@link ATTR}) names. @throws ENOENT unknown */
   setAttr(ino: number, mask: number, record: Uint8Array): void
-  /** New base content: all non-valid bytes below `baseEnd` are to be filled from it. */
+  /**
+   * New base content: all non-valid bytes below `baseEnd` are to be filled from it. When a freeze was
+   * ingested, call this before `thaw` with the size of the freeze: native lowers `baseEnd` to the
+   * least size that the file has had since, so that bytes cut off meanwhile do not come back.
+   */
   setBase(ino: number, baseEnd: number, baseEpoch: number): void
   /**
    * Forgets the record (lookups and opens stay counted, so it may come back by putInodes) and its
@@ -267,7 +276,8 @@ export interface Session extends ContentAccess {
   rebind(ino: number, fileId: number, base: number, limit: number): number
   /** Drops the binding and the valid ranges. @returns false: dirty, frozen, or I/O in flight */
   unbind(ino: number): boolean
-  /** Recovery: sets valid or dirty (which adds to valid) ranges from pairs [start, end). */
+  /** Recovery: replaces valid or dirty (which adds to valid) ranges by pairs [start, end). No event
+   * tells of these dirty bytes, nor of the next ones. */
   setRanges(ino: number, kind: 0 | 1, pairs: Float64Array): void
   /** Pairs [start, end), ascending. */
   ranges(ino: number, kind: RangeKind): Float64Array
@@ -291,7 +301,7 @@ export interface Session extends ContentAccess {
   journalSpare(fd: number, segmentId: number, limit: number): void
   /** Appends a META entry. @returns its sequence @throws EAGAIN full and no spare; EFBIG too long */
   journalAppend(payload: Uint8Array, length: number): number
-  /** The sequence of the last entry, or nextSeq - 1 when there is none. */
+  /** The sequence of the last entry that is no MARK, or nextSeq - 1 when there is none. */
   lastSeq(): number
   /** Everything up to this sequence survives power loss. */
   durableSeq(): number

@@ -1,20 +1,21 @@
 /**
  * Collects blocks of many files into appends to the blobs core. One append is in flight while the
- * next one's blocks are assembled; memory is two arenas.
+ * next one's blocks are assembled and sealed; memory is two arenas.
  *
  * Invariant: blocks are appended in the order in which they are put, and an owner is told its core
  * block in that order.
  */
 import { BLOCK_BYTES } from '../format/content-map.js'
 import type { FaultPoint } from '../base/fault.js'
-import type { Core } from '../store/core.js'
+import { type Appender, SEAL_BYTES } from '../store/appender.js'
 
 /**
  * Blocks of one append by bytes: enough to spread the cost of the signature, the WAL write and the
  * hop to RocksDB's thread; more only adds memory.
  */
 const BATCH_BLOCKS = 32
-const ARENA_BYTES = BATCH_BLOCKS * BLOCK_BYTES
+const SLOT_BYTES = SEAL_BYTES + BLOCK_BYTES
+const ARENA_BYTES = BATCH_BLOCKS * SLOT_BYTES
 
 /** Small blocks of one append: what RocksDB takes in one write without stalling readers. */
 const BATCH_SMALL_BLOCKS = 512
@@ -34,15 +35,15 @@ interface Batch {
 
 /** See the file's head. For one ingest call; several writers of one core may run at once. */
 export class BlockWriter {
-  readonly #core: Core
+  readonly #appender: Appender
   readonly #fault: FaultPoint
   readonly #spare: Buffer[]
   #batch: Batch | null = null
   #flight: Promise<void> = Promise.resolve()
 
   /** @param spare arenas that earlier writers left; shared by all of a core */
-  constructor(core: Core, fault: FaultPoint, spare: Buffer[]) {
-    this.#core = core
+  constructor(appender: Appender, fault: FaultPoint, spare: Buffer[]) {
+    this.#appender = appender
     this.#spare = spare
     this.#fault = fault
   }
@@ -55,7 +56,8 @@ export class BlockWriter {
     const batch = this.#batch
     if (batch !== null && isFull(batch)) await this.#send(batch)
     const current = (this.#batch ??= this.#newBatch())
-    return current.arena.subarray(current.usedBytes, current.usedBytes + BLOCK_BYTES)
+    const start = current.usedBytes + SEAL_BYTES
+    return current.arena.subarray(start, start + BLOCK_BYTES)
   }
 
   /**
@@ -65,14 +67,19 @@ export class BlockWriter {
   put(byteLength: number, owner: BlockOwner): void {
     const batch = this.#batch
     if (batch === null) throw new Error('put without room')
-    batch.blocks.push(batch.arena.subarray(batch.usedBytes, batch.usedBytes + byteLength))
+    const end = batch.usedBytes + SEAL_BYTES + byteLength
+    batch.blocks.push(batch.arena.subarray(batch.usedBytes, end))
     batch.owners.push(owner)
-    batch.usedBytes += byteLength
+    batch.usedBytes = end
   }
 
-  /** Appends a block that the caller assembled; for map leaves. Resolves when it is appended. */
+  /**
+   * Appends blocks that the caller assembled, which are copied; for map leaves.
+   * @returns core block of the first, when it is appended
+   */
   async append(blocks: readonly Uint8Array[]): Promise<number> {
-    const first = await this.#core.append(blocks)
+    const room = Buffer.alloc(SEAL_BYTES)
+    const first = await this.#appender.append(blocks.map((block) => Buffer.concat([room, block])))
     this.#fault('ingest.blocks')
     return first
   }
@@ -96,14 +103,18 @@ export class BlockWriter {
 
   async #send(batch: Batch): Promise<void> {
     this.#batch = null
-    await this.#flight
-    this.#flight = batch.blocks.length === 0 ? Promise.resolve() : this.#append(batch)
+    const before = this.#flight
+    // Sealed at once, which overlaps with the append before; written behind it.
+    const flight = batch.blocks.length === 0 ? before : this.#append(batch)
     // Told to whoever awaits it next; here only kept from being an unhandled rejection.
-    this.#flight.catch(() => undefined)
+    flight.catch(() => undefined)
+    this.#flight = flight
+    await before
   }
 
   async #append(batch: Batch): Promise<void> {
-    const first = await this.append(batch.blocks)
+    const first = await this.#appender.append(batch.blocks)
+    this.#fault('ingest.blocks')
     batch.owners.forEach((owner, position) => {
       owner(first + position)
     })
@@ -113,5 +124,5 @@ export class BlockWriter {
 
 function isFull(batch: Batch): boolean {
   const room = batch.arena.length - batch.usedBytes
-  return room < BLOCK_BYTES || batch.blocks.length >= BATCH_SMALL_BLOCKS
+  return room < SLOT_BYTES || batch.blocks.length >= BATCH_SMALL_BLOCKS
 }

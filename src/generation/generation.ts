@@ -12,14 +12,17 @@ import { type GenerationNumber, type NodeId, generationNumber } from '../format/
 import { nodeIdFromBytes } from '../format/ids.js'
 import { decodeMap } from '../format/map-codec.js'
 import type { Keyring } from '../keys/keyring.js'
+import type { Appender } from '../store/appender.js'
 import type { Core } from '../store/core.js'
 import { Records } from '../store/records.js'
 import type { Store } from '../store/store.js'
 import { BlockReader } from './block-reader.js'
 import { BlockWriter } from './block-writer.js'
+import { ClearedCore } from './cleared-core.js'
 import { FileIngest } from './ingest.js'
 import * as keys from './key-spaces.js'
-import { Space } from './space.js'
+import { compactSpace, spaceOf } from './space.js'
+import { COMMIT_LIMIT } from './types.js'
 import type {
   BlockRun,
   CommitBatch,
@@ -32,9 +35,6 @@ import type {
   SpaceInfo
 } from './types.js'
 import assert from 'node:assert'
-
-/** Most records (nodes and dirents together) of one commit. */
-export const COMMIT_LIMIT = 5000
 
 /** Most blocks of one read: 16 MiB. */
 export const READ_LIMIT = 256
@@ -51,10 +51,10 @@ export interface GenerationOptions {
 }
 
 interface Parts {
-  readonly db: Core
-  readonly blobs: Core
+  readonly db: ClearedCore
+  readonly blobs: ClearedCore
+  readonly appender: Appender
   readonly records: Records
-  readonly space: Space
 }
 
 /**
@@ -63,18 +63,20 @@ interface Parts {
  */
 export async function openGeneration(options: GenerationOptions): Promise<Generation> {
   const { store, keyring } = options
-  const opened: Core[] = []
+  const opened: { close(): Promise<void> }[] = []
   try {
     const db = await store.openCore({ keyPair: keyring.db })
     opened.push(db)
     const blobs = await store.openCore({ keyPair: keyring.blobs })
     opened.push(blobs)
-    const space = await Space.open(store, blobs, db)
+    const appender = await store.openAppender(blobs)
+    opened.push(appender)
     const records = new Records(db, blobs.key)
     await records.ready()
-    return new Generation(options, { db, blobs, records, space })
+    const cleared = { db: await ClearedCore.open(db), blobs: await ClearedCore.open(blobs) }
+    return new Generation(options, { ...cleared, appender, records })
   } catch (error) {
-    for (const core of opened.reverse()) await core.close().catch(() => undefined)
+    for (const one of opened.reverse()) await one.close().catch(() => undefined)
     throw error
   }
 }
@@ -84,8 +86,9 @@ export class Generation {
   readonly #options: GenerationOptions
   readonly #db: Core
   readonly #blobs: Core
+  readonly #cleared: Pick<Parts, 'db' | 'blobs'>
+  readonly #appender: Appender
   readonly #records: Records
-  readonly #space: Space
   readonly #reader: BlockReader
   readonly #number: GenerationNumber
   /** Arenas that block writers share. */
@@ -95,12 +98,13 @@ export class Generation {
   /** Use `openGeneration`. */
   constructor(options: GenerationOptions, parts: Parts) {
     this.#options = options
-    this.#db = parts.db
-    this.#blobs = parts.blobs
+    this.#cleared = parts
+    this.#db = parts.db.core
+    this.#blobs = parts.blobs.core
+    this.#appender = parts.appender
     this.#records = parts.records
-    this.#space = parts.space
-    this.#reader = new BlockReader(options.store, parts.blobs)
-    this.#number = generationNumber(parts.db.key)
+    this.#reader = new BlockReader(options.store, this.#blobs)
+    this.#number = generationNumber(this.#db.key)
   }
 
   /** The state now; synchronous and cheap. */
@@ -127,7 +131,7 @@ export class Generation {
    * @throws {FsError} EIO when a base block is corrupt or missing; ECANCELED when aborted
    */
   async ingest(requests: readonly IngestRequest[], signal?: AbortSignal): Promise<IngestResult[]> {
-    const writer = new BlockWriter(this.#blobs, this.#options.fault, this.#arenas)
+    const writer = new BlockWriter(this.#appender, this.#options.fault, this.#arenas)
     const tools = { core: this.#blobs.key, reader: this.#reader, writer, signal }
     try {
       const files: FileIngest[] = []
@@ -182,7 +186,7 @@ export class Generation {
     options?: ReadOptions
   ): Promise<(Buffer | null)[]> {
     assert(count <= READ_LIMIT, 'a read beyond its limit')
-    return this.#reader.read(decode(map), { fileBlock, count }, options)
+    return this.#reader.read(decodeMap(keys.bufferOf(map)), { fileBlock, count }, options)
   }
 
   /**
@@ -191,7 +195,7 @@ export class Generation {
    */
   async runsOf(map: Uint8Array): Promise<BlockRun[]> {
     const whole = { from: 0, to: Infinity }
-    const loaded = await this.#reader.loadLeaves(decode(map), whole)
+    const loaded = await this.#reader.loadLeaves(decodeMap(keys.bufferOf(map)), whole)
     return blocksIn(loaded, this.#blobs.key).map(({ coreBlock, count }) => {
       return { block: coreBlock, count }
     })
@@ -224,9 +228,8 @@ export class Generation {
   async *scanDir(
     parent: NodeId
   ): AsyncGenerator<{ readonly name: Buffer; readonly value: Buffer }> {
-    const { range, nameAt } = keys.directoryRange(parent)
-    for await (const { key, value } of this.#records.scan(range)) {
-      yield { name: key.subarray(nameAt), value }
+    for await (const { key, value } of this.#records.scan(keys.directoryRange(parent))) {
+      yield { name: keys.nameOf(key), value }
     }
   }
 
@@ -248,8 +251,8 @@ export class Generation {
    * Clears blocks of the blobs core: their bytes leave the disk with the next `compact`. Clearing
    * what is cleared already does nothing.
    */
-  clear(runs: readonly BlockRun[]): Promise<void> {
-    return this.#space.clear(runs)
+  async clear(runs: readonly BlockRun[]): Promise<void> {
+    await this.#cleared.blobs.clear(runs)
   }
 
   /**
@@ -259,7 +262,8 @@ export class Generation {
    * @returns how many were cleared
    */
   reclaimOrphans(knownLength: number, isReferenced: (block: number) => boolean): Promise<number> {
-    return this.#space.reclaimOrphans(knownLength, isReferenced)
+    const { blobs } = this.#cleared
+    return blobs.clearUnwanted(knownLength, blobs.core.length, isReferenced)
   }
 
   /**
@@ -272,12 +276,20 @@ export class Generation {
     readonly keepFrom: number
     readonly signal?: AbortSignal
   }): Promise<number> {
-    return this.#space.sweepRecords(this.#records, options.keepFrom, options.signal)
+    return this.#cleared.db.sweep(this.#records, options.keepFrom, options.signal)
+  }
+
+  /**
+   * Whether `sweepRecords` would free enough for its cost: enough changes since the last one,
+   * measured against the size of the tree. Cheap.
+   */
+  isSweepDue(keepFrom: number): Promise<boolean> {
+    return this.#cleared.db.isSweepDue(keepFrom)
   }
 
   /** Where the bytes are; walks the store directory, some ms. */
   space(): Promise<SpaceInfo> {
-    return this.#space.info()
+    return spaceOf(this.#options.store, [this.#cleared.db, this.#cleared.blobs])
   }
 
   /**
@@ -286,7 +298,8 @@ export class Generation {
    * @returns whether it compacted
    */
   compact(options: { readonly minBytes?: number } = {}): Promise<boolean> {
-    return this.#space.compact(options.minBytes ?? 0)
+    const cores = [this.#cleared.db, this.#cleared.blobs]
+    return compactSpace(this.#options.store, cores, options.minBytes ?? 0)
   }
 
   /** Closes the cores; the store stays open. Nothing else may be in flight. Idempotent. */
@@ -297,12 +310,9 @@ export class Generation {
 
   async #close(): Promise<void> {
     await this.#reader.close()
+    await this.#appender.close()
     await this.#records.close()
     await this.#blobs.close()
     await this.#db.close()
   }
-}
-
-function decode(map: Uint8Array): ReturnType<typeof decodeMap> {
-  return decodeMap(Buffer.from(map.buffer, map.byteOffset, map.byteLength))
 }

@@ -8,6 +8,7 @@ import { FsError } from '../base/errors.js'
 import type { BlockReader } from './block-reader.js'
 import type { BlockWriter } from './block-writer.js'
 import { type BlockStep, blockSteps, isTouched } from './frozen-blocks.js'
+import { bufferOf } from './key-spaces.js'
 import { type HoleEdit, MapEditor, PORTION_BLOCKS } from './map-editor.js'
 import type { IngestRequest, IngestResult } from './types.js'
 import assert from 'node:assert'
@@ -15,6 +16,9 @@ import { type Hash, createHash } from 'node:crypto'
 
 /** Content above this many bytes gets no content hash: it would cost a tenth of the ingest. */
 export const HASH_LIMIT_BYTES = 16 * 1024 * 1024
+
+/** Blocks of the base that are read while earlier ones are assembled. */
+const BASES_AHEAD = 8
 
 const ZEROS = Buffer.alloc(BLOCK_BYTES)
 
@@ -25,6 +29,12 @@ export interface IngestTools {
   readonly reader: BlockReader
   readonly writer: BlockWriter
   readonly signal: AbortSignal | undefined
+}
+
+interface PlannedStep {
+  readonly step: BlockStep
+  /** null: nothing of the base is needed. */
+  readonly base: Promise<Buffer | null> | null
 }
 
 /**
@@ -45,7 +55,7 @@ export class FileIngest {
   constructor(request: IngestRequest, tools: IngestTools) {
     this.#request = request
     this.#tools = tools
-    this.#base = request.base === null ? EMPTY_MAP : decodeMap(asBuffer(request.base))
+    this.#base = request.base === null ? EMPTY_MAP : decodeMap(bufferOf(request.base))
     this.#editor = new MapEditor(this.#base, tools)
     this.#hash = passesWhole(request) ? createHash('sha256') : null
   }
@@ -55,12 +65,14 @@ export class FileIngest {
     const { frozen, size, baseEnd } = this.#request
     await this.#editor.cut(Math.min(baseEnd, size))
     await this.#mendTail()
+    const ahead: PlannedStep[] = []
     for (const step of blockSteps(frozen, size)) {
       throwIfAborted(this.#tools.signal)
-      await this.#portionFor(step.type === 'block' ? step.block : step.from)
-      if (step.type === 'zeros') this.#frozenZeros(step.from, step.to)
-      else await this.#block(step)
+      ahead.push({ step, base: this.#startBase(step) })
+      const first = ahead.length >= BASES_AHEAD ? ahead.shift() : undefined
+      if (first !== undefined) await this.#step(first)
     }
+    for (const planned of ahead) await this.#step(planned)
   }
 
   /** Edits the map. To be called after the writer's flush. */
@@ -93,11 +105,27 @@ export class FileIngest {
     await this.#applyFlushed()
   }
 
-  async #block({ block, isWhole }: BlockStep & { type: 'block' }): Promise<void> {
+  /** Begins to read what a step needs of the base; a failure is told when the step's turn comes. */
+  #startBase(step: BlockStep): Promise<Buffer | null> | null {
+    if (step.type === 'zeros' || step.isWhole) return null
+    const reading = this.#readBase(step.block)
+    reading.catch(() => undefined)
+    return reading
+  }
+
+  async #step({ step, base }: PlannedStep): Promise<void> {
+    await this.#portionFor(step.type === 'block' ? step.block : step.from)
+    if (step.type === 'zeros') this.#frozenZeros(step.from, step.to)
+    else await this.#block(step, await base)
+  }
+
+  async #block(
+    { block, isWhole }: BlockStep & { type: 'block' },
+    base: Buffer | null
+  ): Promise<void> {
     const { frozen, size } = this.#request
     const start = block * BLOCK_BYTES
     const byteLength = Math.min(BLOCK_BYTES, size - start)
-    const base = isWhole ? null : await this.#readBase(block)
     const room = (await this.#tools.writer.room()).subarray(0, byteLength)
     if (!isWhole) this.#fillBase(room, start, base)
     const copied = frozen.read(start, room)
@@ -198,12 +226,6 @@ function assertCovers(copied: ArrayLike<number>, start: number, end: number): vo
     if (from <= covered) covered = Math.max(covered, to)
   }
   assert(covered >= end, 'the frozen reader left out frozen bytes')
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -2,8 +2,15 @@
  * The key spaces of the bee, as hyperbee's sub-encoders spell them: name, NUL, key. A stock reader
  * with a `SubEncoder` of the same name sees the same keys.
  */
-import { SUB_DIR, SUB_NODE, SUB_SEEN, encodeSeenLength, seenKey } from '../format/dirent.js'
-import { type NodeId, nodeIdToBytes } from '../format/ids.js'
+import {
+  SUB_DIR,
+  SUB_NODE,
+  SUB_SEEN,
+  direntRange,
+  encodeSeenLength,
+  seenKey
+} from '../format/dirent.js'
+import { NODE_ID_BYTES, type NodeId, nodeIdToBytes } from '../format/ids.js'
 import type { RecordChange, RecordPut, RecordRange } from '../store/records.js'
 import type { CommitBatch, HistoryEntry } from './types.js'
 
@@ -32,21 +39,25 @@ export function nodeRange(gt: NodeId | null): RecordRange {
   return gt === null ? { gte: NODE, lt: endOf(NODE) } : { gt: nodeRecordKey(gt), lt: endOf(NODE) }
 }
 
-/** Bee range of a directory's entries, and how long a key's part before the name is. */
-export function directoryRange(parent: NodeId): {
-  readonly range: RecordRange
-  readonly nameAt: number
-} {
-  const prefix = Buffer.concat([DIR, nodeIdToBytes(parent), Buffer.of(0)])
-  return { range: { gte: prefix, lt: endOf(prefix) }, nameAt: prefix.length }
+/** Bee range of a directory's entries. */
+export function directoryRange(parent: NodeId): RecordRange {
+  const { gte, lt } = direntRange(parent)
+  return { gte: Buffer.concat([DIR, gte]), lt: Buffer.concat([DIR, lt]) }
+}
+
+/** The name in a bee key of the directory space. */
+export function nameOf(key: Buffer): Buffer {
+  return key.subarray(DIR.length + NODE_ID_BYTES + 1)
 }
 
 /** The bee's changes of a commit, sorted by key: sorted insertion is six times faster. */
 export function changesOf(batch: CommitBatch): RecordPut[] {
   const changes: RecordPut[] = []
-  for (const { id, record } of batch.nodes) changes.push({ key: nodeRecordKey(id), value: record })
+  for (const { id, record } of batch.nodes) {
+    changes.push({ key: nodeRecordKey(id), value: record && bufferOf(record) })
+  }
   for (const { key, value } of batch.dirents) {
-    changes.push({ key: Buffer.concat([DIR, key]), value })
+    changes.push({ key: Buffer.concat([DIR, key]), value: value && bufferOf(value) })
   }
   for (const { generation, length } of batch.seen ?? []) {
     const key = Buffer.concat([SEEN, seenKey(generation)])
@@ -63,6 +74,13 @@ export function historyEntryOf({ seq, key, value }: RecordChange): HistoryEntry 
     }
   }
   return { seq, space: 'other', key, value }
+}
+
+/** The same bytes as a Buffer: what crosses a MessagePort arrives as a Uint8Array. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function prefixOf(sub: string): Buffer {

@@ -25,6 +25,10 @@ export const CIPHER_OVERHEAD_BYTES = NONCE_AT + NONCE_BYTES
 /** Most (core, epoch) pairs whose keys are kept derived. */
 const CACHE_LIMIT = 256
 
+/** Scratch of the (synchronous) functions below: the stream's nonce, the index at its end. */
+const STREAM_NONCE = Buffer.alloc(NONCE_BYTES + 8)
+const INDEX = STREAM_NONCE.subarray(NONCE_BYTES)
+
 /** What Hypercore passes along: the core that the block is in. */
 export interface CipherContext {
   readonly key: Buffer
@@ -116,19 +120,20 @@ function epochOfBlock(
 }
 
 function syntheticNonce(output: Buffer, index: number, plaintext: Buffer, keys: CoreKeys): void {
-  sodium.crypto_generichash_batch(output, [indexBytes(index), plaintext], keys.nonce)
+  writeIndex(index)
+  sodium.crypto_generichash_batch(output, [INDEX, plaintext], keys.nonce)
 }
 
 function applyStream(index: number, nonce: Buffer, body: Buffer, keys: CoreKeys): void {
   if (body.length === 0) return
-  const streamNonce = Buffer.concat([nonce, indexBytes(index)])
-  sodium.crypto_stream_xchacha20_xor(body, body, streamNonce, keys.stream)
+  writeIndex(index)
+  nonce.copy(STREAM_NONCE)
+  sodium.crypto_stream_xchacha20_xor(body, body, STREAM_NONCE, keys.stream)
 }
 
-function indexBytes(index: number): Buffer {
-  const bytes = Buffer.alloc(8)
-  bytes.writeBigUInt64LE(BigInt(index))
-  return bytes
+function writeIndex(index: number): void {
+  INDEX.writeUInt32LE(index >>> 0)
+  INDEX.writeUInt32LE(Math.floor(index / 2 ** 32), 4)
 }
 
 function place(index: number, context: CipherContext): string {

@@ -57,20 +57,6 @@ export class Core {
   }
 
   /**
-   * Appends blocks as one atomic write; durable after the store's barrier. The buffers are copied.
-   * @returns index of the first
-   * @throws {FsError} ENOSPC, EIO, ECANCELED
-   */
-  async append(blocks: readonly Uint8Array[]): Promise<number> {
-    try {
-      const { length } = await this.session.append(blocks)
-      return length - blocks.length
-    } catch (cause) {
-      throw writeError('append', cause)
-    }
-  }
-
-  /**
    * A block, verified and decrypted; the caller owns the buffer. null only with `timeoutMs` 0.
    * @throws {FsError} EIO naming core and block, ETIMEDOUT, ECANCELED
    */
@@ -84,6 +70,19 @@ export class Core {
     )
     try {
       return signal === undefined ? await reading : await raceAbort(reading, signal)
+    } catch (cause) {
+      throw readError(this.key, block, cause)
+    }
+  }
+
+  /**
+   * Checks that a block that is here could be sent to a peer with its proof.
+   * @throws {FsError} EIO when Merkle nodes are missing
+   */
+  async prove(block: number): Promise<void> {
+    const upgrade = { start: 0, length: this.length }
+    try {
+      await this.session.proof({ block: { index: block, nodes: 0 }, upgrade })
     } catch (cause) {
       throw readError(this.key, block, cause)
     }
@@ -115,6 +114,28 @@ export class Core {
       }
       reader.tryFlush()
       for (const node of await Promise.all(nodes)) bytes += node?.size ?? 0
+    }
+    return bytes
+  }
+
+  /**
+   * Bytes before a block that is on this device, as stored: the sizes of the whole subtrees to its
+   * left, all of which its proof needs, so that they outlive any clear.
+   */
+  async byteOffset(block: number): Promise<number> {
+    const reader = this.session.state.storage.read()
+    const nodes = []
+    let start = 0
+    for (let width = 2 ** 52; width >= 1; width /= 2) {
+      if (start + width > block) continue
+      nodes.push(reader.getTreeNode(2 * start + width - 1))
+      start += width
+    }
+    reader.tryFlush()
+    let bytes = 0
+    for (const node of await Promise.all(nodes)) {
+      if (node === null) throw readError(this.key, block, new Error('a Merkle node is missing'))
+      bytes += node.size
     }
     return bytes
   }

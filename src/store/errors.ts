@@ -5,8 +5,10 @@ import { FsError } from '../base/errors.js'
 const DAMAGED = /crc mismatch|checksum mismatch|corrupt|INVALID_CHECKSUM/i
 const NO_SPACE = /no space left/i
 
+/** The message with those of its causes: RocksDB's own words are two below. */
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (!(error instanceof Error)) return String(error)
+  return error.cause === undefined ? error.message : `${error.message}: ${messageOf(error.cause)}`
 }
 
 function codeOf(error: unknown): string {

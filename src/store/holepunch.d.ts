@@ -57,11 +57,21 @@ declare module 'hypercore' {
     setUserData(key: string, value: Buffer): Promise<void>
     ready(): Promise<void>
     session(options?: Hypercore.SessionOptions): Hypercore
-    append(blocks: readonly Uint8Array[]): Promise<{ length: number; byteLength: number }>
+    append(
+      blocks: readonly Uint8Array[],
+      options?: { readonly maxLength?: number }
+    ): Promise<{ length: number; byteLength: number }>
+    /** Of this session only. */
+    setEncryption(provider: Hypercore.EncryptionProvider | null): Promise<void>
     get(index: number, options?: Hypercore.GetOptions): Promise<Buffer | null>
     has(start: number, end?: number): Promise<boolean>
     count(start: number, end: number): Promise<number>
     clear(start: number, end?: number): Promise<unknown>
+    /** What a peer would be sent for one block; rejects where Merkle nodes are missing. */
+    proof(options: {
+      readonly block: { readonly index: number; readonly nodes: number }
+      readonly upgrade: { readonly start: number; readonly length: number }
+    }): Promise<unknown>
     treeHash(length?: number): Promise<Buffer>
     compact(): Promise<unknown>
     close(): Promise<void>
@@ -79,7 +89,7 @@ declare module 'hypercore-storage' {
       readonly maxOpenFiles?: number
       readonly skipStatsUpdateOnOpen?: boolean
       readonly bytesPerSync?: number
-      readonly blobGarbageCollectionForceThreshold?: number
+      readonly blobGarbageCollectionAgeCutOff?: number
       readonly treeCache?: { readonly maxSize: number }
     }
     interface CompactOptions {
@@ -111,7 +121,10 @@ declare module 'corestore' {
     }
   }
   class Corestore {
-    constructor(storage: CoreStorage | string, options?: { readonly active?: boolean })
+    constructor(
+      storage: CoreStorage | string,
+      options?: { readonly globalCache?: { readonly maxSize: number; readonly _array: unknown[] } }
+    )
     ready(): Promise<void>
     get(options: Corestore.GetOptions): Hypercore
     session(options?: { readonly active?: boolean }): Corestore
@@ -183,4 +196,28 @@ declare module 'hyperbee' {
     close(): Promise<void>
   }
   export = Hyperbee
+}
+
+declare module 'hyperdrive' {
+  import type Corestore from 'corestore'
+  namespace Hyperdrive {
+    interface Entry {
+      readonly key: string
+      readonly value: { readonly executable: boolean; readonly linkname: string | null }
+    }
+  }
+  /** Used by tests only: what a stock reader sees. */
+  class Hyperdrive {
+    constructor(store: Corestore, key: Buffer)
+    ready(): Promise<void>
+    list(folder: string): AsyncIterable<Hyperdrive.Entry>
+    entry(path: string): Promise<Hyperdrive.Entry | null>
+    get(path: string): Promise<Buffer | null>
+    createReadStream(
+      path: string,
+      range: { readonly start: number; readonly end: number }
+    ): AsyncIterable<Buffer>
+    close(): Promise<void>
+  }
+  export = Hyperdrive
 }

@@ -75,7 +75,11 @@ export function encodeDirent(dirent: Dirent): Buffer {
 
 /** @see encodeDirent */
 export function decodeDirent(bytes: Buffer): Dirent {
-  return { ino: readSafe(bytes, 0), dtype: bytes[8] ?? 0, link: toLinkId(bytes.toString('latin1', 9)) }
+  return {
+    ino: readSafe(bytes, 0),
+    dtype: bytes[8] ?? 0,
+    link: toLinkId(bytes.toString('latin1', 9))
+  }
 }
 
 function keyOf(change: Change): Buffer {
@@ -134,7 +138,7 @@ function decodeChange(code: number, key: Buffer, value: Buffer | null): Change {
 /** @see encodeChanges. The changes own their bytes. */
 export function decodeChanges(bytes: Buffer): Change[] {
   const changes: Change[] = []
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const code = bytes[at] ?? 0
     const keyEnd = at + ITEM_HEAD + bytes.readUInt16LE(at + 1)
     const valueEnd = keyEnd + bytes.readUInt32LE(at + 3)

@@ -187,9 +187,7 @@ export class Index {
     for (const [parent, names] of cut.dirents) {
       for (const [name, dirent] of names) {
         const key = direntKey(parent, name)
-        void (dirent
-          ? this.#dirents.put(key, encodeDirent(dirent))
-          : this.#dirents.remove(key))
+        void (dirent ? this.#dirents.put(key, encodeDirent(dirent)) : this.#dirents.remove(key))
       }
     }
     for (const [key, value] of cut.meta) {
@@ -199,7 +197,11 @@ export class Index {
 
   /** Empties the index, for a rebuild. */
   async clear(): Promise<void> {
-    await Promise.all([this.#nodes.clearAsync(), this.#dirents.clearAsync(), this.#meta.clearAsync()])
+    await Promise.all([
+      this.#nodes.clearAsync(),
+      this.#dirents.clearAsync(),
+      this.#meta.clearAsync()
+    ])
     this.#current = new Overlay()
     this.#flushing = null
   }

@@ -2,7 +2,8 @@
  * What the filesystem asks of the side that holds the generation (another thread): content in,
  * content out, records in. `daemon/` wires it to the worker.
  */
-import type { BlockRun, CommitBatch, IngestResult, SpaceInfo } from '../generation/types.js'
+import type { BlockRun, CommitBatch, GenerationInfo } from '../generation/types.js'
+import type { IngestResult, SpaceInfo } from '../generation/types.js'
 
 /** Blocks of a file to be brought into its local file. */
 export interface FetchRequest {
@@ -32,6 +33,8 @@ export interface ContentStore {
   ingest(files: readonly FrozenFile[]): Promise<readonly IngestResult[]>
   commit(batch: CommitBatch): Promise<number>
   barrier(): Promise<void>
+  /** Lengths of the generation's cores. */
+  info(): Promise<Pick<GenerationInfo, 'dbLength' | 'blobsLength'>>
   /** The blocks of this generation that a content map uses, its own leaves included. */
   runsOf(map: Uint8Array): Promise<readonly BlockRun[]>
   clear(runs: readonly BlockRun[]): Promise<void>

@@ -173,7 +173,7 @@ export class Content {
 
   async #fetch(row: Row, first: number, last: number): Promise<void> {
     const waits: Promise<void>[] = []
-    for (let block = first; block < last; ) {
+    for (let block = first; block < last;) {
       const pending = this.#fetching.get(`${row.ino}:${block}`)
       if (pending) {
         waits.push(pending)

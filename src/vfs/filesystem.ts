@@ -15,11 +15,11 @@ import { Content } from './content.js'
 import type { ContentStore } from './content-store.js'
 import { Directories } from './directory.js'
 import { History, type HistoryLimits } from './history.js'
-import { Ingester } from './ingester.js'
+import { BLOBS_KEY, Ingester, blobsLengthChange } from './ingester.js'
 import { Journal, type Crc32c } from './journal.js'
 import { LocalFiles } from './local-files.js'
 import { Namespace } from './namespace.js'
-import type { DataPlane } from './plane.js'
+import { PLAIN, type DataPlane } from './plane.js'
 import { SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
@@ -27,6 +27,8 @@ import { Volume, type Ownership } from './volume.js'
 
 /** The index is flushed at least this often while changes are pending, and at so many changes. */
 const CHECKPOINT_MS = 2000
+/** Book-keeping keys of block ranges that an interrupted commit has left. */
+const ORPHANS_PREFIX = 'orphans:'
 const CHECKPOINT_CHANGES = 20_000
 
 /** What a filesystem is opened from. */
@@ -40,8 +42,8 @@ export interface FilesystemOptions {
   readonly ownership: Ownership
   readonly clock: Clock
   readonly crc32c: Crc32c
-  /** The journal was last written since this machine started. */
-  readonly sameBoot: boolean
+  /** Names the time since this machine started: another one means that power may have been lost. */
+  readonly bootId: string
   /** Seeds the journal's checksums; the home's constant. */
   readonly salt: bigint
   readonly history: HistoryLimits
@@ -121,11 +123,12 @@ export class Filesystem {
    * @throws {Error} EIO, ENOSPC
    */
   async open(): Promise<RecoveryReport> {
-    const { crc32c, sameBoot, salt, log } = this.options
+    const { crc32c, bootId, salt, log, fault } = this.options
     const report = await recover({
       volume: this.volume,
       crc32c,
-      trustAll: sameBoot,
+      bootId,
+      fault,
       salt,
       durable: (seq) => this.durable(seq),
       log
@@ -134,6 +137,9 @@ export class Filesystem {
     if (!this.volume.parts.index.node(ROOT_INO)) this.#makeRoot()
     this.directories.loadNode(ROOT_INO)
     this.#timer = setInterval(() => this.#tick(), CHECKPOINT_MS)
+    this.#sweepOrphanBlocks().catch((error: unknown) => {
+      log.warn({ err: error }, 'blocks of an interrupted commit stay until the next start')
+    })
     this.ingester.wake()
     return report
   }
@@ -216,6 +222,32 @@ export class Filesystem {
     await this.checkpoint()
   }
 
+  /**
+   * Blocks that an interrupted commit appended are in no row's map. Its records may name them until
+   * the same files have been committed again, so that comes first; the range is noted meanwhile.
+   */
+  async #sweepOrphanBlocks(): Promise<void> {
+    const { index } = this.volume.parts
+    const known = index.meta(BLOBS_KEY)?.readUIntLE(0, 6) ?? 0
+    const { blobsLength } = await this.options.store.info()
+    if (blobsLength > known) {
+      const value = Buffer.alloc(12)
+      value.writeUIntLE(known, 0, 6)
+      value.writeUIntLE(blobsLength - known, 6, 6)
+      this.volume.apply([
+        { kind: 'meta', key: ORPHANS_PREFIX + known, value },
+        blobsLengthChange(blobsLength)
+      ])
+    }
+    const orphans = index.metaRange(ORPHANS_PREFIX)
+    if (orphans.length === 0) return
+    await this.ingester.flush()
+    for (const { key, value } of orphans) {
+      const run = { block: value.readUIntLE(0, 6), count: value.readUIntLE(6, 6) }
+      this.volume.apply([...this.history.supersede([run]), { kind: 'meta', key, value: null }])
+    }
+  }
+
   async #checkpoint(): Promise<void> {
     const { index, plane, journal, tracker } = this.volume.parts
     const seq = plane.lastSeq()
@@ -224,7 +256,9 @@ export class Filesystem {
     index.apply([{ kind: 'meta', key: SEQ_KEY, value }])
     index.cut()
     await this.durable(seq)
+    this.options.fault('checkpoint.durable')
     await index.flush()
+    this.options.fault('checkpoint.flushed')
     journal.release(Math.min(seq, tracker.committedSeq()))
   }
 
@@ -241,7 +275,10 @@ export class Filesystem {
 
   #checkpointSoon(): void {
     this.checkpoint().catch((error: unknown) => {
-      this.options.log.error({ err: error }, 'the index could not be written; it will be tried again')
+      this.options.log.error(
+        { err: error },
+        'the index could not be written; it will be tried again'
+      )
     })
   }
 
@@ -254,6 +291,7 @@ export class Filesystem {
     const fields = {
       ino: ROOT_INO,
       size: 4096,
+      flags: PLAIN,
       mode: 0o040755,
       nlink: 2,
       uid: ownership.uid,

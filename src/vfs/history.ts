@@ -153,15 +153,14 @@ export class History {
 
   /** Turns removed files' maps into history. */
   async #bury(): Promise<void> {
-    for (;;) {
-      const dead = this.parts.index
-        .metaRange(DEAD)
-        .filter(({ key }) => !this.parts.isOpen(Number(key.slice(DEAD.length))))
-        .slice(0, DEAD_BATCH)
-      if (dead.length === 0) return
+    const dead = this.parts.index
+      .metaRange(DEAD)
+      .filter(({ key }) => !this.parts.isOpen(Number(key.slice(DEAD.length))))
+    for (let at = 0; at < dead.length; at += DEAD_BATCH) {
+      const batch = dead.slice(at, at + DEAD_BATCH)
       const runs: BlockRun[] = []
-      for (const { value } of dead) runs.push(...(await this.parts.store.runsOf(value)))
-      const gone = dead.map(({ key }): Change => ({ kind: 'meta', key, value: null }))
+      for (const { value } of batch) runs.push(...(await this.parts.store.runsOf(value)))
+      const gone = batch.map(({ key }): Change => ({ kind: 'meta', key, value: null }))
       this.parts.apply([...gone, ...this.supersede(runs)])
     }
   }

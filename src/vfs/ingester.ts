@@ -15,6 +15,7 @@ import { direntKey, encodeClaims, type Claim } from '../format/dirent.js'
 import { linkDot, type NodeId } from '../format/ids.js'
 import { decodeMap, encodeMap } from '../format/map-codec.js'
 import { contentMapOf, dataWinner, placeWinner } from '../format/winner.js'
+import { COMMIT_LIMIT } from '../generation/types.js'
 import type { BlockRun, DirentEntry, IngestResult, NodeEntry } from '../generation/types.js'
 import type { Change } from '../union/changes.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
@@ -27,8 +28,6 @@ import type { Volume } from './volume.js'
 
 /** Most files of one commit: a freeze is short however many are dirty. */
 const FILES_PER_COMMIT = 4096
-/** Entries of one bee batch. */
-const RECORDS_PER_BATCH = 5000
 /** A change waits this long for others to come with it. */
 const QUIET_MS = 200
 /** After a failure, before the next try. */
@@ -151,8 +150,9 @@ export class Ingester {
       const writes = this.#writes(snapshot)
       await this.#commitRecords(snapshot, results, writes)
       await store.barrier()
+      const { blobsLength } = await store.info()
       fault('commit.stored')
-      this.#finish(snapshot, results, writes)
+      this.#finish(snapshot, results, writes, blobsLength)
       thawed = true
       fault('commit.journaled')
     } finally {
@@ -241,30 +241,41 @@ export class Ingester {
     // A node's record and the entries that name it stay together, so that each batch by itself is
     // a tree whose every place has its entry.
     const byNode = new Map<number, DirentEntry[]>()
+    const removed: DirentEntry[] = []
     for (const { ino, entry } of snapshot.dirents) {
       const entries = byNode.get(ino)
-      if (entries) entries.push(entry)
+      if (ino === 0) removed.push(entry)
+      else if (entries) entries.push(entry)
       else byNode.set(ino, [entry])
     }
     let nodes: NodeEntry[] = []
     let dirents: DirentEntry[] = []
-    for (const ino of new Set([...rows.keys(), ...byNode.keys()])) {
-      const row = rows.get(ino)
-      if (row !== undefined) nodes.push({ id: author.idOf(ino), record: row && row.recordBytes })
-      dirents.push(...(byNode.get(ino) ?? []))
-      if (nodes.length + dirents.length < RECORDS_PER_BATCH - 100) continue
+    const send = async (room: number): Promise<void> => {
+      if (nodes.length + dirents.length + room <= COMMIT_LIMIT) return
       await this.parts.store.commit({ nodes, dirents })
       nodes = []
       dirents = []
     }
-    if (nodes.length + dirents.length > 0) await this.parts.store.commit({ nodes, dirents })
+    for (const ino of new Set([...rows.keys(), ...byNode.keys()])) {
+      const row = rows.get(ino)
+      const entries = byNode.get(ino) ?? []
+      await send(entries.length + 1)
+      if (row !== undefined) nodes.push({ id: author.idOf(ino), record: row && row.recordBytes })
+      dirents.push(...entries)
+    }
+    for (const entry of removed) {
+      await send(1)
+      dirents.push(entry)
+    }
+    if (nodes.length + dirents.length > 0) await send(COMMIT_LIMIT)
   }
 
   /** The files' new maps into the journal and the index; the frozen bytes are let go. */
   #finish(
     snapshot: Snapshot,
     results: readonly IngestResult[],
-    writes: ReadonlyMap<number, Write>
+    writes: ReadonlyMap<number, Write>,
+    blobsLength: number
   ): void {
     const { volume, history } = this.parts
     const { plane, tracker, clock } = volume.parts
@@ -290,6 +301,7 @@ export class Ingester {
       else volume.orphans.set(ino, row)
     }
     changes.push(...history.supersede(superseded))
+    if (snapshot.frozen.length > 0) changes.push(blobsLengthChange(blobsLength))
     if (changes.length > 0) volume.apply(changes)
     for (const row of bases) plane.setBase(row.ino, row.baseEnd, row.baseEpoch)
     for (const { file } of snapshot.frozen) plane.thaw(file.ino, true)
@@ -303,6 +315,16 @@ export class Ingester {
       dataSeq: seq
     })
   }
+}
+
+/** Book-keeping key of the blobs core's length: blocks beyond it are in no row's map. */
+export const BLOBS_KEY = 'blobs'
+
+/** The note of the blobs core's length that goes with a commit. */
+export function blobsLengthChange(length: number): Change {
+  const value = Buffer.alloc(6)
+  value.writeUIntLE(length, 0, 6)
+  return { kind: 'meta', key: BLOBS_KEY, value }
 }
 
 /** A row with the content that was ingested; metadata that is newer than the freeze stays. */

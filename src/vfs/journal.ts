@@ -9,9 +9,17 @@
  *
  * Layout (also in format/FORMAT.md): 64-byte header `PCFSJRNL`, u32 version, u32 header length,
  * u64 segment id, u64 first seq, u64 salt; then entries: u32 crc32c (seeded with the salt, over all
- * that follows), u32 payload length, u64 seq, u8 type, 7 zero bytes, payload, zeros up to 8.
+ * that follows, the zeros up to 8 too), u32 payload length, u64 seq, u8 type, 7 zero bytes, payload, zeros up to 8.
  */
-import { closeSync, fsyncSync, openSync, readSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+  writeSync
+} from 'node:fs'
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { readSafe } from '../union/row.js'
@@ -68,20 +76,21 @@ function scanSegment(bytes: Buffer, atLeast: number, crc: Crc32c): Scan | null {
   if (bytes.length < HEADER_BYTES || bytes.toString('latin1', 0, 8) !== MAGIC) return null
   const first = readSafe(bytes, 24)
   if (first === 0 || first < atLeast) return null
-  const seed = bytes.readUInt32LE(32)
+  const seed = crc(bytes.subarray(32, 40), 0)
   const entries: JournalEntry[] = []
   let seq = first
   let at = HEADER_BYTES
   for (; at + ENTRY_BYTES <= bytes.length; seq++) {
     const length = bytes.readUInt32LE(at + 4)
     const end = at + ENTRY_BYTES + length
-    if (readSafe(bytes, at + 8) !== seq || end > bytes.length) break
-    if (crc(bytes.subarray(at + 4, end), seed) !== bytes.readUInt32LE(at)) {
+    const next = Math.ceil(end / 8) * 8
+    if (readSafe(bytes, at + 8) !== seq || next > bytes.length) break
+    if (crc(bytes.subarray(at + 4, next), seed) !== bytes.readUInt32LE(at)) {
       return { entries, firstSeq: first, nextSeq: seq, damaged: true }
     }
     const payload = bytes.subarray(at + ENTRY_BYTES, end)
     entries.push({ seq, type: bytes[at + 16] ?? 0, payload })
-    at = Math.ceil(end / 8) * 8
+    at = next
   }
   return { entries, firstSeq: first, nextSeq: seq, damaged: false }
 }

@@ -7,8 +7,9 @@
  * of a new segment, the index is flushed, and only then are the old segments deleted. A crash in
  * between starts again from the same input.
  */
-import { readdirSync, statSync, unlinkSync } from 'node:fs'
+import { readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
 import { decodeChanges, type Change } from '../union/changes.js'
 import { readSafe, type Row } from '../union/row.js'
@@ -20,6 +21,8 @@ import { META, type Volume } from './volume.js'
 
 /** Key of a number that no journal entry of the past exceeds, should the journal be lost. */
 export const SEQ_KEY = 'seq'
+/** In the journal's directory. */
+const BOOT_FILE = 'boot'
 const CHANGES_PER_ENTRY = 500
 /** Native flag: take size, times and base of a packed inode although it has local state. */
 const INODE_FORCE = 1
@@ -46,12 +49,13 @@ export interface RecoveryReport {
 export interface RecoveryParts {
   readonly volume: Volume
   readonly crc32c: Crc32c
-  /** Same boot id as when the journal was last written: nothing written can have been lost. */
-  readonly trustAll: boolean
+  /** This boot's. The same as when the journal was begun: nothing written can have been lost. */
+  readonly bootId: string
   readonly salt: bigint
   /** Resolves when the journal is durable up to a sequence number. */
   readonly durable: (seq: number) => Promise<void>
   readonly log: Logger
+  readonly fault: FaultPoint
 }
 
 /** The JSON of one file's state, as stated anew. */
@@ -69,8 +73,9 @@ interface StatedFile {
  * @throws {Error} EIO, ENOSPC
  */
 export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
-  const { volume, crc32c, trustAll, log } = parts
+  const { volume, crc32c, bootId, log } = parts
   const { index, journal, tracker } = volume.parts
+  const trustAll = readBootId(journal.directory) === bootId
   const read = readJournal(journal.directory, trustAll, crc32c)
   if (read.damaged) log.warn({}, 'the end of the journal is damaged; what lay behind it is lost')
   for (const entry of read.entries) {
@@ -84,6 +89,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const lastSeq = read.entries.at(-1)?.seq ?? Math.max(floor, read.nextSeq - 1)
   const oldSegments = readdirSync(journal.directory).filter((name) => name.endsWith('.seg'))
   cutJournal(journal.directory, lastSeq, crc32c)
+  parts.fault('recovery.cut')
   journal.open(lastSeq + 1, parts.salt)
   volume.parts.author.load()
   for (const state of states) restore(volume, state)
@@ -172,7 +178,7 @@ function restore(volume: Volume, state: LocalState): void {
   const stat = Buffer.from(
     row.with({ size, baseEnd, mtimeNs: timeNs, ctimeNs: maxOf(row.ctimeNs, timeNs) }).stat
   )
-  stat.writeUInt32LE(INODE_FORCE, 68)
+  stat.writeUInt32LE(stat.readUInt32LE(68) | INODE_FORCE, 68)
   plane.putInodes(stat, 1)
   if (binding) {
     files.adopt(ino, binding)
@@ -186,6 +192,19 @@ function restore(volume: Volume, state: LocalState): void {
 
 function maxOf(a: bigint, b: bigint): bigint {
   return a > b ? a : b
+}
+
+/** The boot during which the journal in this directory was begun; null when there is none. */
+function readBootId(directory: string): string | null {
+  const path = join(directory, BOOT_FILE)
+  return statSync(path, { throwIfNoEntry: false }) ? readFileSync(path, 'utf8') : null
+}
+
+function writeBootId(directory: string, bootId: string): void {
+  const path = join(directory, BOOT_FILE)
+  writeFileSync(`${path}.new`, bootId, { mode: 0o600, flush: true })
+  renameSync(`${path}.new`, path)
+  syncDirectory(directory)
 }
 
 /** Makes the new journal and the index durable, then deletes the old segments. */
@@ -206,12 +225,14 @@ async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Pro
     parts.volume.apply(changes.slice(at, at + CHANGES_PER_ENTRY))
   }
   await parts.durable(journal.lastSeq)
+  parts.fault('recovery.stated')
   index.cut()
   await index.flush()
+  parts.fault('recovery.flushed')
   for (const name of oldSegments) {
     const path = join(journal.directory, name)
     if (statSync(path, { throwIfNoEntry: false })) unlinkSync(path)
   }
-  syncDirectory(journal.directory)
+  writeBootId(journal.directory, parts.bootId)
   journal.forget(oldSegments.map((name) => Number.parseInt(name, 10)))
 }

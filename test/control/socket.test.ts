@@ -40,7 +40,7 @@ function makeHome(t: Test, name = 'home'): string {
 const OPERATIONS: Operations = {
   status: async () => STATUS,
   flush: async () => ({}),
-  stop: async () => ({ unmounted: [] }),
+  stop: async () => ({ unmounted: [], pids: [] }),
   doctor: async () => ({ findings: [] })
 }
 

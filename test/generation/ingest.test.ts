@@ -1,4 +1,5 @@
 import { FsError } from '../../src/base/errors.js'
+import type { IngestResult } from '../../src/generation/types.js'
 import { BLOCK, contentOf, frozenOf, noise, wholeFile, withHome } from './support.js'
 import assert from 'node:assert'
 import { createHash } from 'node:crypto'
@@ -88,6 +89,39 @@ await test('what lies behind the base end reads as zeros after the file grew aga
     bytes.copy(expected, 0, 0, 100)
     t.ok((await contentOf(generation, grown.map, 2 * BLOCK)).equals(expected))
     t.same(grown.superseded, [{ block: 0, count: 2 }])
+  })
+})
+
+await test('an edit in a fragmented file costs its block, one leaf and a root', async (t) => {
+  await withHome(async ({ generation }) => {
+    const blocks = 300
+    const bytes = noise(blocks * BLOCK, 6)
+    const [first] = await generation.ingest([wholeFile(bytes)])
+    if (!first) throw new Error('no result')
+    const size = bytes.length
+    const ofBase = (map: Uint8Array, at: number[]): Promise<IngestResult[]> => {
+      const pieces = at.map((block) => ({ at: block * BLOCK + 7, bytes: Buffer.from('edit') }))
+      for (const piece of pieces) piece.bytes.copy(bytes, piece.at)
+      return generation.ingest([{ base: map, baseEnd: size, size, frozen: frozenOf(pieces) }])
+    }
+    const third = Array.from({ length: blocks / 3 }, (_, i) => i * 3)
+    const [fragmented] = await ofBase(first.map, third)
+    if (!fragmented) throw new Error('no result')
+    t.equal(fragmented.appended, blocks / 3 + 1, 'the blocks and a leaf')
+    t.ok(fragmented.map.length < 100, 'the map is a root')
+
+    const [edited] = await ofBase(fragmented.map, [100])
+    if (!edited) throw new Error('no result')
+    t.equal(edited.appended, 2, 'the block and its leaf')
+    t.equal(blocksOf(edited.superseded).size, 2)
+    t.ok((await contentOf(generation, edited.map, size)).equals(bytes))
+
+    const used = blocksOf(await generation.runsOf(edited.map))
+    t.equal(used.size, blocks + 1)
+    const empty = { base: edited.map, baseEnd: 0, size: 0, frozen: frozenOf([]) }
+    const [cut] = await generation.ingest([empty])
+    t.same([...blocksOf(cut?.superseded ?? [])].sort(ascending), [...used].sort(ascending))
+    t.same(await generation.runsOf(cut?.map ?? Buffer.of()), [])
   })
 })
 
@@ -193,6 +227,10 @@ await test('what is superseded is never in the new map, and everything else of t
     )
   })
 })
+
+function ascending(a: number, b: number): number {
+  return a - b
+}
 
 function blocksOf(runs: readonly { block: number; count: number }[]): Set<number> {
   return new Set(

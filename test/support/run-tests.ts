@@ -166,11 +166,11 @@ async function main(): Promise<void> {
   const run: Run = { id: String(process.pid), directory: mkdtempSync(join(tmpdir(), 'pcfs-t.')) }
   const files = findFiles(process.argv.slice(2))
   const totals = await runAll(files, run)
-  for (const { path } of listMounts().filter(isPcfs)) {
-    if (before.has(path)) continue
+  // On a machine that others use too, a mount outside of our directory may well be theirs.
+  const strays = listMounts().filter((entry) => isPcfs(entry) && !before.has(entry.path))
+  for (const { path } of process.env['CI'] === undefined ? [] : strays) {
     console.log(`a test left the mount ${path}`)
     totals.failed++
-    removeMount(path)
   }
   if (totals.failed === 0 && mountsBelow(run.directory).length === 0) {
     rmSync(run.directory, { recursive: true, force: true })
