@@ -223,6 +223,17 @@ export class Filesystem {
   }
 
   /**
+   * Stops without writing anything: on the disk is then what a crash would leave. For a home that
+   * is given up, and for tests.
+   */
+  async abandon(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer)
+    await this.ingester.close()
+    await this.history.tend()
+    await this.#checkpointing?.catch(() => undefined)
+  }
+
+  /**
    * Blocks that an interrupted commit appended are in no row's map. Its records may name them until
    * the same files have been committed again, so that comes first; the range is noted meanwhile.
    */
