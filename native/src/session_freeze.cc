@@ -77,7 +77,7 @@ uint64_t Session::freeze(const std::vector<uint64_t> &inos) {
     local.frozenBaseEpoch = inode.record.baseEpoch;
     settle(inode);
   }
-  return journal_.lastSeq();
+  return journal_.lastWorkSeq();
 }
 
 bool Session::getFrozen(uint64_t ino, InodeRecord *record) {

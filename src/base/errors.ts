@@ -18,6 +18,11 @@ export function errnoNumber(name: ErrnoName): number {
   return name === 'ENOATTR' ? ENODATA : constants.errno[name]
 }
 
+/** Whether a value that came from outside is the name of an errno. */
+export function isErrnoName(value: unknown): value is ErrnoName {
+  return typeof value === 'string' && (value === 'ENOATTR' || Object.hasOwn(constants.errno, value))
+}
+
 /** An operating error: it has an errno, and a message that says what happened and what to do. */
 export class FsError extends Error {
   /** The errno by name, also what `code` is on Node's own errors. */

@@ -33,6 +33,9 @@ export const INODE_RECORD = {
 /** Record flag: overwrite size, mtime, ctime, base and allocation even of an inode with local state. */
 export const INODE_FORCE = 1
 
+/** Record flag: the node has no extended attributes; LISTXATTR and GETXATTR are answered natively. */
+export const INODE_PLAIN = 2
+
 /** Mask bits of {@link Session.setAttr}. */
 export const ATTR = {
   mode: 1,
@@ -44,7 +47,8 @@ export const ATTR = {
   nlink: 64,
   rdev: 128,
   allocated: 256,
-  btime: 512
+  btime: 512,
+  flags: 1024
 } as const
 
 /** First number of an event triple, see {@link Session.takeEvents}. The third is 0 unless named. */
@@ -297,7 +301,7 @@ export interface Session extends ContentAccess {
   journalSpare(fd: number, segmentId: number, limit: number): void
   /** Appends a META entry. @returns its sequence @throws EAGAIN full and no spare; EFBIG too long */
   journalAppend(payload: Uint8Array, length: number): number
-  /** The sequence of the last entry, or nextSeq - 1 when there is none. */
+  /** The sequence of the last entry that is no MARK, or nextSeq - 1 when there is none. */
   lastSeq(): number
   /** Everything up to this sequence survives power loss. */
   durableSeq(): number

@@ -1,0 +1,203 @@
+/**
+ * What is wired to what. A daemon opens upward (home, lock, log, filesystem, control socket) and
+ * closes downward; what a failed open had acquired is released.
+ */
+import { realpathSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openInSteps, type CloseStack } from '../base/close-stack.js'
+import type { Logger } from '../base/log.js'
+import { Mutex } from '../base/mutex.js'
+import { Failure } from '../control/failure.js'
+import type {
+  Call,
+  Operations,
+  ResultOf,
+  StatusReport,
+  UnmountArguments
+} from '../control/operations.js'
+import { ControlServer } from '../control/server.js'
+import { checkApart, type DaemonConfig } from './config.js'
+import { makeFaultPoint, parseFault } from './fault-point.js'
+import type { Filesystem, OpenFilesystem } from './filesystem.js'
+import { lockHome } from './home-lock.js'
+import { openHome, type HomePaths } from './home.js'
+import { openLog } from './logger.js'
+import { prepareMountPoint } from './mount-point.js'
+import { currentBootId, decideTrust, identityOf, readState, writeState } from './state.js'
+import { VERSION } from './version.js'
+
+/** How long an unmount waits for who is just closing files. */
+const BUSY_TRIES = 10
+const BUSY_WAIT_MS = 200
+
+/** A running daemon. */
+export class Daemon {
+  /** The mounted directory. */
+  readonly mountPath: string
+  /** Resolves when the daemon has ended, with what went wrong on the way down, or null. */
+  readonly ended: Promise<unknown>
+  readonly #config: DaemonConfig
+  readonly #log: Logger
+  readonly #filesystem: Filesystem
+  readonly #stack: CloseStack
+  readonly #startedMs = performance.now()
+  /** Stops and unmounts come one after the other. */
+  readonly #ending = new Mutex()
+  #isMounted = true
+  /** We are taking the mount away ourselves, so that its end is no news. */
+  #isUnmounting = false
+  #end: (error: unknown) => void = () => undefined
+
+  private constructor(
+    parts: { config: DaemonConfig; log: Logger; filesystem: Filesystem; mountPath: string },
+    stack: CloseStack
+  ) {
+    this.#config = parts.config
+    this.#log = parts.log
+    this.#filesystem = parts.filesystem
+    this.mountPath = parts.mountPath
+    this.#stack = stack
+    this.ended = new Promise((resolve) => (this.#end = resolve))
+  }
+
+  /**
+   * Opens a home and mounts it; resolves when the mount answers and operators can connect.
+   * @throws {Failure} when the home or the mount point cannot be used
+   */
+  static async open(config: DaemonConfig, openFilesystem: OpenFilesystem): Promise<Daemon> {
+    return openInSteps(async (stack) => {
+      const home = openHome(config.home)
+      const lock = lockHome(home.lock)
+      stack.push(() => lock[Symbol.dispose]())
+      const file = openLog(home.log, config.logLevel)
+      stack.push(() => file[Symbol.dispose]())
+      const { log } = file
+      const state = openState(home)
+      const plan = parseFault(config.fault)
+      using point = await prepareMountPoint(config.mountPoint)
+      checkApart(realpathSync(home.root), point.path)
+      let daemon: Daemon | null = null
+      const filesystem = await openFilesystem({
+        config,
+        home,
+        mountPath: point.path,
+        trust: state.trust,
+        log,
+        fault: makeFaultPoint(plan),
+        faultPlan: plan,
+        onEnded: () => daemon?.unmountedByOthers()
+      })
+      stack.push(async () => filesystem.close())
+      stack.push(async () => (daemon?.isMounted === false ? undefined : filesystem.unmount(true)))
+      point.cover()
+      daemon = new Daemon({ config, log, filesystem, mountPath: point.path }, stack)
+      const operations = daemon.operations()
+      const server = await ControlServer.listen({ home: home.root, operations, log })
+      stack.push(async () => server.close())
+      log.info({ op: 'mount', path: point.path, version: VERSION }, 'mounted')
+      return daemon
+    })
+  }
+
+  /** Whether the mount is there, as far as we know. */
+  get isMounted(): boolean {
+    return this.#isMounted
+  }
+
+  /** What operators can ask of this daemon. */
+  operations(): Operations {
+    return {
+      status: async () => this.#status(),
+      flush: async (_, call) => {
+        await this.#filesystem.flush(call)
+        return {}
+      },
+      stop: async (args, call) => this.#stop(args, call),
+      doctor: async () => ({ findings: await this.#filesystem.examine() })
+    }
+  }
+
+  /**
+   * Ends the daemon: unmounts, lazily if files are open, makes all durable and lets go of the home.
+   * What is not yet ingested stays in journal and spool. May be called again. Never rejects; what
+   * went wrong comes out of `ended`.
+   */
+  async close(): Promise<void> {
+    this.#isUnmounting = true
+    const closed = this.#ending.run(async () => this.#stack.close())
+    this.#end(
+      await closed.then(
+        () => null,
+        (error: unknown) => error
+      )
+    )
+  }
+
+  /** The mount has gone without us: there is nothing left to serve. */
+  unmountedByOthers(): void {
+    if (this.#isUnmounting) return
+    this.#isMounted = false
+    this.#log.info({ op: 'unmount', path: this.mountPath }, 'unmounted by somebody else')
+    void this.close()
+  }
+
+  #status(): StatusReport {
+    const { drive, device, generations, backlog, alarms } = this.#filesystem.status()
+    return {
+      version: VERSION,
+      pid: process.pid,
+      drive,
+      device,
+      mounts: this.#isMounted ? [{ path: this.mountPath }] : [],
+      peers: [],
+      generations,
+      backlog,
+      tier: { url: null, state: 'off', bytes: 0 },
+      alarms,
+      home: this.#config.home,
+      uptimeS: Math.round((performance.now() - this.#startedMs) / 1000)
+    }
+  }
+
+  async #stop(args: UnmountArguments, call: Call): Promise<ResultOf<'stop'>> {
+    if (args.path !== null && args.path !== this.mountPath) return { unmounted: [], pids: [] }
+    await this.#filesystem.flush(call)
+    await this.#ending.run(async () => this.#unmount(args.lazy))
+    // The answer goes out first: closing waits for the connection that carries it.
+    setImmediate(() => {
+      void this.close()
+    })
+    return { unmounted: [this.mountPath], pids: [process.pid] }
+  }
+
+  async #unmount(lazy: boolean): Promise<void> {
+    this.#isUnmounting = true
+    for (let tries = 1; this.#isMounted; tries++) {
+      try {
+        await this.#filesystem.unmount(lazy)
+        this.#isMounted = false
+      } catch (error) {
+        const isBusy = error instanceof Failure && error.kind === 'mount-busy'
+        if (!isBusy || tries >= BUSY_TRIES) {
+          this.#isUnmounting = false
+          throw error
+        }
+        await sleep(BUSY_WAIT_MS)
+      }
+    }
+    this.#log.info({ op: 'unmount', path: this.mountPath }, 'unmounted')
+  }
+}
+
+/** Takes over the state that the last process left, and says what it means for the store. */
+function openState(home: HomePaths): { trust: ReturnType<typeof decideTrust> } {
+  const now = { bootId: currentBootId(), homeId: identityOf(home.root) }
+  const before = readState(home.state)
+  const trust = decideTrust(before, now)
+  // Until it is proven that nothing is missing, the old state is the truth.
+  if (trust.kind === 'append') {
+    const sent = { hasSent: before?.hasSent ?? false, hasSentSinceBarrier: false }
+    writeState(home.state, { version: 1, ...now, ...sent })
+  }
+  return { trust }
+}

@@ -1,0 +1,118 @@
+/**
+ * The home: this device's private directory.
+ *
+ *     keyring        secrets, 0600
+ *     store/         the Corestore                    index/    LMDB
+ *     journal/       what was promised, in segments   spool/    content as plain local files
+ *     state.json     what must be known before the store is opened
+ *     lock           held by the one process that has the home open
+ *     control.sock   the operator's door              log, log.1, log.stderr
+ *
+ * Invariants: 0700 and ours, or it is refused; it is a home when it has a keyring.
+ */
+import { lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Failure } from '../control/failure.js'
+
+/** Where everything in a home is. */
+export interface HomePaths {
+  readonly root: string
+  readonly keyring: string
+  readonly store: string
+  readonly index: string
+  readonly journal: string
+  readonly spool: string
+  readonly state: string
+  readonly lock: string
+  readonly log: string
+}
+
+/** What backup programs look for, as bford.info/cachedir has it. */
+const CACHE_TAG =
+  'Signature: 8a477f597d28d172789f06886806bc55\n' +
+  '# Made by pcfs; it can be had again from elsewhere.\n'
+
+/** Names everything in a home, which need not exist. */
+export function pathsOf(root: string): HomePaths {
+  const at = (name: string): string => join(root, name)
+  return {
+    root,
+    keyring: at('keyring'),
+    store: at('store'),
+    index: at('index'),
+    journal: at('journal'),
+    spool: at('spool'),
+    state: at('state.json'),
+    lock: at('lock'),
+    log: at('log')
+  }
+}
+
+/** Whether there is a home: a keyring says so. */
+export function isHome(root: string): boolean {
+  return lstatSync(pathsOf(root).keyring, { throwIfNoEntry: false }) !== undefined
+}
+
+/**
+ * Makes the directories of a new home.
+ * @throws {Failure} `failed` when the directory holds something already, `home-unsafe` when it
+ * cannot be made ours alone
+ */
+export function createHome(root: string): HomePaths {
+  if (isHome(root)) {
+    throw new Failure('failed', `there is a home at ${root} already`, { code: 'EEXIST' })
+  }
+  mkdirSync(root, { recursive: true, mode: 0o700 })
+  checkOwner(root)
+  // What an init that was killed has left behind is made again.
+  const known = new Set(['store', 'index', 'journal', 'spool', 'state.json', 'lock'])
+  const stranger = readdirSync(root).find(
+    (name) => !known.has(name) && !name.startsWith('keyring.')
+  )
+  if (stranger !== undefined) {
+    throw new Failure('failed', `${root} is not empty (${stranger}); name another home`, {
+      code: 'ENOTEMPTY'
+    })
+  }
+  return makeDirectories(root)
+}
+
+/**
+ * Checks a home before it is used.
+ * @throws {Failure} `no-home`, or `home-unsafe` when others could read or change it
+ */
+export function openHome(root: string): HomePaths {
+  if (!isHome(root)) {
+    throw new Failure('no-home', `there is no home at ${root}; 'pcfs init' makes one`, {
+      code: 'ENOENT'
+    })
+  }
+  checkOwner(root)
+  return makeDirectories(root)
+}
+
+function checkOwner(root: string): void {
+  const { uid, mode } = statSync(root)
+  if (process.geteuid !== undefined && uid !== process.geteuid()) {
+    throw new Failure('home-unsafe', `${root} belongs to another user (uid ${uid})`, {
+      code: 'EPERM'
+    })
+  }
+  if ((mode & 0o077) !== 0) {
+    throw new Failure('home-unsafe', `others can enter ${root}; run: chmod 700 ${root}`, {
+      code: 'EPERM'
+    })
+  }
+}
+
+function makeDirectories(root: string): HomePaths {
+  const paths = pathsOf(root)
+  for (const directory of [paths.store, paths.index, paths.journal, paths.spool]) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  }
+  for (const directory of [paths.store, paths.index]) {
+    const tag = join(directory, 'CACHEDIR.TAG')
+    if (statSync(tag, { throwIfNoEntry: false }) === undefined) writeFileSync(tag, CACHE_TAG)
+  }
+  return paths
+}

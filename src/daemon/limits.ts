@@ -1,0 +1,37 @@
+/** How much of the disk history and cache may take; every bound has a name here. */
+import { statfsSync } from 'node:fs'
+import type { HistoryLimits } from '../vfs/history.js'
+import type { Environment } from './config.js'
+
+const GIB = 2 ** 30
+const DAY_MS = 24 * 60 * 60 * 1000
+
+/** The bounds of one home. */
+export interface Limits {
+  readonly history: HistoryLimits
+  readonly cacheBudgetBytes: number
+}
+
+/**
+ * The bounds of a home: history 10 % of its disk and 30 days of running time, cache the smaller of
+ * 4 GiB and 10 %. `PCFS_HISTORY_BYTES`, `PCFS_HISTORY_MS` and `PCFS_CACHE_BYTES` say otherwise.
+ * @param home the disk that counts
+ */
+export function limitsOf(home: string, env: Environment): Limits {
+  const disk = statfsSync(home)
+  const tenth = Math.floor((disk.blocks * disk.bsize) / 10)
+  return {
+    history: {
+      budgetBytes: numberOf(env['PCFS_HISTORY_BYTES'], tenth),
+      keepRunMs: numberOf(env['PCFS_HISTORY_MS'], 30 * DAY_MS)
+    },
+    cacheBudgetBytes: numberOf(env['PCFS_CACHE_BYTES'], Math.min(4 * GIB, tenth))
+  }
+}
+
+function numberOf(text: string | undefined, otherwise: number): number {
+  const value = Number(text)
+  return text !== undefined && text !== '' && Number.isFinite(value) && value >= 0
+    ? value
+    : otherwise
+}

@@ -1,0 +1,168 @@
+/**
+ * Wires the filesystem up: native session, store thread, index, vfs, dispatcher; opens upward and
+ * closes downward.
+ */
+import { setPriority } from 'node:os'
+import { openInSteps, type CloseStack } from '../base/close-stack.js'
+import type { Clock } from '../base/clock.js'
+import { Failure } from '../control/failure.js'
+import type { Finding } from '../control/operations.js'
+import { toGenerationNumber } from '../format/ids.js'
+import { Dispatcher } from '../fuse/dispatcher.js'
+import { loadNative, type Native, type Session } from '../fuse/native.js'
+import { Index } from '../union/index-store.js'
+import { Filesystem as Vfs } from '../vfs/filesystem.js'
+import type { Filesystem, FilesystemOptions, OpenFilesystem } from './filesystem.js'
+import { limitsOf } from './limits.js'
+import { fillIndex } from './offline.js'
+import { currentBootId } from './state.js'
+import type { StoreInfo } from './store-calls.js'
+import { StoreClient } from './store-client.js'
+
+/** File times come from the same clock in both threads and in the native side. */
+function nativeClock(native: Native): Clock {
+  return {
+    nowNs: () => native.nowNs(),
+    nowMs: () => Date.now(),
+    monotonicMs: () => performance.now()
+  }
+}
+
+interface Parts {
+  readonly native: Native
+  readonly session: Session
+  readonly dispatcher: Dispatcher
+  readonly store: StoreClient
+  readonly info: StoreInfo
+  readonly vfs: Vfs
+}
+
+/** A mounted filesystem; see `filesystem.ts`. */
+class MountedFilesystem implements Filesystem {
+  constructor(
+    private readonly parts: Parts,
+    private readonly stack: CloseStack
+  ) {}
+
+  status(): ReturnType<Filesystem['status']> {
+    const { info, vfs } = this.parts
+    const { records } = vfs.volume.parts.tracker.counts
+    const length = info.dbLength
+    return {
+      drive: info.drive,
+      device: { name: info.deviceName, role: 'personal' },
+      generations: [
+        { device: info.deviceName, generation: info.generation.toString(16), length, held: length }
+      ],
+      backlog: { spoolBytes: vfs.space.backlogBytes(), records, uploadBytes: 0 },
+      alarms: []
+    }
+  }
+
+  flush: Filesystem['flush'] = async () => {
+    await this.parts.vfs.flush()
+  }
+
+  async unmount(lazy: boolean): Promise<void> {
+    try {
+      await this.parts.session.unmount({ lazy })
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EBUSY')) throw error
+      throw new Failure('mount-busy', 'files in the mount are open; close them, or use --lazy', {
+        cause: error
+      })
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.stack.close()
+  }
+
+  async examine(): Promise<Finding[]> {
+    const space = await this.parts.store.space()
+    const message = `${space.diskBytes} bytes on disk, ${space.reclaimableBytes} to be reclaimed`
+    return [{ check: 'store', state: 'ok', message, mend: null }]
+  }
+}
+
+function mountSession(native: Native, options: FilesystemOptions, onWork: () => void): Session {
+  const { allowOther, suid, dev } = options.config
+  return native.mount(
+    {
+      mountpoint: options.mountPath,
+      fsname: options.home.root,
+      allowOther,
+      suid,
+      dev,
+      undoDir: options.home.spool
+    },
+    { onWork }
+  )
+}
+
+function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index: Index }): Vfs {
+  const { native, session, store, info, index } = parts
+  const { home, config, log, fault } = options
+  return new Vfs({
+    journalDirectory: home.journal,
+    spoolDirectory: home.spool,
+    index,
+    plane: session,
+    store,
+    generation: toGenerationNumber(info.generation),
+    ownership: {
+      numericIds: config.numericIds,
+      uid: process.geteuid?.() ?? 0,
+      gid: process.getegid?.() ?? 0
+    },
+    clock: nativeClock(native),
+    crc32c: (bytes, seed) => native.crc32c(bytes, seed),
+    bootId: currentBootId(),
+    salt: Buffer.from(info.drive, 'hex').readBigUInt64LE(0),
+    ...limitsOf(home.root, process.env),
+    log,
+    fault
+  })
+}
+
+/** Opens the filesystem of a home and mounts it. */
+export const openFilesystem: OpenFilesystem = async (options) =>
+  openInSteps(async (stack) => {
+    const { home, log, faultPlan } = options
+    const native = loadNative()
+    let dispatcher: Dispatcher | null = null
+    const session = mountSession(native, options, () => dispatcher?.work())
+    stack.push(() => session.close())
+    if (faultPlan) session.setFault(faultPlan.name, faultPlan.countdown)
+    const { client: store, info } = await StoreClient.open({
+      keyringPath: home.keyring,
+      storeDirectory: home.store,
+      sessionId: session.id,
+      fault: faultPlan
+    })
+    stack.push(() => store.close())
+    const index = Index.open(home.index)
+    stack.push(() => index.close())
+    if (index.isEmpty && info.dbLength > 0) {
+      log.warn({}, 'the index is gone; it is made anew from the store')
+      await fillIndex(index, { store, info }, nativeClock(native), () => undefined)
+    }
+    let isEnded = false
+    dispatcher = new Dispatcher({
+      session,
+      now: () => native.nowNs(),
+      log,
+      onEnded: () => {
+        if (!isEnded) options.onEnded()
+        isEnded = true
+      }
+    })
+    const vfs = makeVfs(options, { native, session, dispatcher, store, info, index })
+    dispatcher.attach(vfs)
+    const report = await vfs.open()
+    log.info({ ...report }, 'recovered')
+    stack.push(() => vfs.close())
+    dispatcher.serve()
+    setPriority(-1)
+    return new MountedFilesystem({ native, session, dispatcher, store, info, vfs }, stack)
+  })

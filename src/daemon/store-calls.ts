@@ -1,0 +1,60 @@
+/**
+ * What the main thread can ask of the store's thread. Everything is structured-clonable; content
+ * does not cross: the store's thread reads frozen bytes and fills local files through the native
+ * addon, which both threads share.
+ */
+import type { BlockRun, CommitBatch, GenerationInfo } from '../generation/types.js'
+import type { IngestResult, SpaceInfo } from '../generation/types.js'
+import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
+import type { NodeEntry } from '../generation/types.js'
+
+/** Everything that the store's thread needs to begin. */
+export interface StoreWorkerData {
+  readonly keyringPath: string
+  readonly storeDirectory: string
+  /** Of the native session that it reads frozen bytes from; null = there is no mount. */
+  readonly sessionId: number | null
+  /** Fault point at which this process is to die, for the crash harness; null = none. */
+  readonly fault: { readonly name: string; readonly countdown: number } | null
+}
+
+/** What is known of the generation beyond its own state. */
+export interface StoreInfo extends GenerationInfo {
+  readonly drive: string
+  readonly deviceName: string
+}
+
+/** Each call by name: arguments and result. */
+export interface StoreCalls {
+  info: { args: []; result: StoreInfo }
+  fetch: { args: [request: FetchRequest]; result: boolean }
+  ingest: { args: [files: readonly FrozenFile[]]; result: readonly IngestResult[] }
+  commit: { args: [batch: CommitBatch]; result: number }
+  barrier: { args: []; result: null }
+  runsOf: { args: [map: Uint8Array]; result: readonly BlockRun[] }
+  clear: { args: [runs: readonly BlockRun[]]; result: null }
+  sweepRecords: { args: [keepFrom: number]; result: number }
+  compact: { args: [minBytes: number]; result: boolean }
+  space: { args: []; result: SpaceInfo }
+  /** Records with ids behind `gt`, ascending; an empty list at the end. */
+  scan: { args: [gt: string | null, limit: number]; result: readonly NodeEntry[] }
+  reclaimOrphans: { args: [knownLength: number, used: readonly BlockRun[]]; result: number }
+  close: { args: []; result: null }
+}
+
+/** Name of a call. */
+export type StoreCallName = keyof StoreCalls
+
+/** A call on its way. */
+export interface StoreRequest {
+  readonly id: number
+  readonly name: StoreCallName
+  readonly args: readonly unknown[]
+}
+
+/** Its answer. */
+export type StoreReply =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: { readonly code: string; readonly message: string } }
+  /** The thread is open (id 0), or could not be opened. */
+  | { readonly id: 0; readonly opened: StoreInfo }

@@ -1,0 +1,237 @@
+/**
+ * The names in one directory. Several nodes can claim one name, and one node can have several
+ * contents; each is shown under a name of its own, the same on every device.
+ *
+ * Stored names outrank derived ones. Two directories are one listing, the same content is shown
+ * once. A companion (a database's journal) goes with the winner or the copy of its base that the
+ * same generation wrote.
+ */
+import { type ConflictMark, conflictName } from './conflict-name.js'
+import type { DataVersion, VersionHead } from './record.js'
+import type { Entry, Folder, Merging } from './tree.js'
+import { type GenerationNumber, type NodeId, derivedHex, derivedId } from './ids.js'
+import { sameContent } from './winner.js'
+import type { LivePlace } from './tree-places.js'
+import { MAX_NAME_BYTES } from './name-rules.js'
+import { byWinner } from './register.js'
+import { companionOf } from './companions.js'
+
+/** What would be shown once under one name. */
+interface Candidate {
+  /** The one that is shown first. */
+  readonly places: readonly [LivePlace, ...LivePlace[]]
+  readonly data: DataVersion | null
+  /** Who wrote what is shown. */
+  readonly author: GenerationNumber
+}
+
+/** What has to get a derived name. */
+interface Pending {
+  /** The name it would have, as a latin1 string. */
+  readonly stem: string
+  readonly version: VersionHead
+  readonly author: GenerationNumber
+  /** The node whose version it is; with the version's dot this makes the digits. */
+  readonly node: NodeId
+  readonly entry: Omit<Entry, 'name'>
+}
+
+/** Who wrote the winner and the copies of a name: what its companions follow. */
+interface Stand {
+  /** null: no file has the name. */
+  readonly winner: GenerationNumber | null
+  readonly copies: ReadonlySet<GenerationNumber>
+}
+
+/** The entries of a folder, sorted by the bytes of their names. */
+export function resolveNames(folder: Folder, merging: Merging): readonly Entry[] {
+  const entries = new Map<string, Entry>()
+  const pending: Pending[] = folder.exiles.map((place) => pendingOf(candidateOf(place, merging)))
+  const stands = new Map<string, Stand>()
+  // A base has a shorter name than its companions, so that it stands when they ask.
+  for (const [key, group] of [...folder.groups].sort(([a], [b]) => byStem(a, b))) {
+    const first = group[0]
+    if (first === undefined) continue
+    if (group.length === 1 && isPlain(key, first, merging)) {
+      entries.set(key, { name: first.name, ...entryOf(candidateOf(first, merging), false) })
+      continue
+    }
+    const candidates = distinct(group, merging)
+    const companion = companionOf(key, merging.companions)
+    const base =
+      companion === null ? undefined : standOf(companion.base, { folder, stands, merging })
+    const winner = winnerOf(candidates, base)
+    if (winner) entries.set(key, { name: first.name, ...entryOf(winner, false) })
+    const losers = candidates.filter((candidate) => candidate !== winner)
+    const copies = group.flatMap((place) => copiesOf(place, merging))
+    pending.push(...losers.map(pendingOf), ...copies)
+    stands.set(key, {
+      winner: winner && isFile(winner) ? winner.author : null,
+      copies: new Set([...losers.filter(isFile), ...copies].map((each) => each.author))
+    })
+  }
+  nameDerived(pending, entries, merging)
+  return [...entries].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
+}
+
+/** Nearly every name: one node, one content, no companion. */
+function isPlain(key: string, place: LivePlace, merging: Merging): boolean {
+  return place.record.data.length <= 1 && companionOf(key, merging.companions) === null
+}
+
+/** How a base stands: as noted, or as the single plain claim that nothing was noted of. */
+function standOf(
+  key: string,
+  { folder, stands, merging }: { folder: Folder; stands: Map<string, Stand>; merging: Merging }
+): Stand | undefined {
+  const noted = stands.get(key)
+  if (noted !== undefined) return noted
+  const place = folder.groups.get(key)?.[0]
+  if (place?.record.kind !== 'file') return undefined
+  return { winner: candidateOf(place, merging).author, copies: new Set() }
+}
+
+function winnerOf(
+  candidates: readonly Candidate[],
+  base: Stand | undefined
+): Candidate | undefined {
+  if (base === undefined || base.winner === null) return candidates[0]
+  const { winner, copies } = base
+  // The journal of a copy must not be applied to the winner.
+  const staying = candidates.filter(
+    (each) => !isFile(each) || each.author === winner || !copies.has(each.author)
+  )
+  return staying.find((each) => isFile(each) && each.author === winner) ?? staying[0]
+}
+
+/** The claims to one name, those that are shown as one together; the winner first. */
+function distinct(group: readonly LivePlace[], merging: Merging): Candidate[] {
+  const candidates: Candidate[] = []
+  for (const place of group) {
+    const candidate = candidateOf(place, merging)
+    const known = candidates.findIndex((other) => isOne(other, candidate))
+    const other = candidates[known]
+    if (other === undefined) candidates.push(candidate)
+    else candidates[known] = { ...other, places: [...other.places, place] }
+  }
+  return candidates
+}
+
+function isOne(a: Candidate, b: Candidate): boolean {
+  const [first] = a.places
+  const [second] = b.places
+  if (first.node === second.node) return true
+  if (first.record.kind !== second.record.kind) return false
+  if (first.record.kind === 'dir') return true
+  if (a.data === null || b.data === null || first.record.rdev !== second.record.rdev) return false
+  return sameContent(a.data.content, b.data.content)
+}
+
+function candidateOf(place: LivePlace, merging: Merging): Candidate {
+  const data = merging.shownOf(place).winner
+  return { places: [place], data, author: (data ?? place.link.place).dot.generation }
+}
+
+function isFile(candidate: Candidate): boolean {
+  return candidate.places[0].record.kind === 'file'
+}
+
+function entryOf({ places, data }: Candidate, isDerived: boolean): Omit<Entry, 'name'> {
+  const [first] = places
+  return {
+    kind: first.record.kind,
+    node: first.node,
+    data,
+    standing: places.map((place) => ({ node: place.node, link: place.link.id })),
+    copyOf: null,
+    isDerived
+  }
+}
+
+function pendingOf(candidate: Candidate): Pending {
+  const [first] = candidate.places
+  return {
+    stem: first.name.toString('latin1'),
+    version: first.link.place,
+    author: candidate.author,
+    node: first.node,
+    entry: entryOf(candidate, true)
+  }
+}
+
+/** The losers of a node's content that have no record of their own yet, at its first link. */
+function copiesOf(place: LivePlace, { records, shownOf, firstLinks }: Merging): Pending[] {
+  if (place.record.data.length <= 1) return []
+  if (firstLinks.get(place.node) !== place.link.id) return []
+  const copies: Pending[] = []
+  for (const loser of shownOf(place).losers) {
+    const node = derivedId(place.node, loser.dot)
+    if (records.has(node)) continue
+    const { kind } = place.record
+    copies.push({
+      stem: place.name.toString('latin1'),
+      version: loser,
+      author: loser.dot.generation,
+      node: place.node,
+      entry: { kind, node, data: loser, standing: [], copyOf: place.node, isDerived: true }
+    })
+  }
+  return copies
+}
+
+/** Gives names to what has none, in an order that is the same everywhere. */
+function nameDerived(
+  pending: readonly Pending[],
+  entries: Map<string, Entry>,
+  merging: Merging
+): void {
+  const given = new Map<string, string>()
+  for (const each of [...pending].sort(byPending)) {
+    const follows = followedName(each, given, merging)
+    const isFree = follows !== null && !entries.has(follows)
+    const name = isFree
+      ? Buffer.from(follows, 'latin1')
+      : conflictName(markOf(each, merging), (key) => entries.has(key))
+    const key = name.toString('latin1')
+    entries.set(key, { name, ...each.entry })
+    const slot = givenKey(each.stem, each.author)
+    if (!given.has(slot)) given.set(slot, key)
+  }
+}
+
+/** The name of a companion's copy when its base has a copy by the same author; null: it has none. */
+function followedName(
+  each: Pending,
+  given: ReadonlyMap<string, string>,
+  { companions }: Merging
+): string | null {
+  const companion = companionOf(each.stem, companions)
+  if (companion === null) return null
+  const base = given.get(givenKey(companion.base, each.author))
+  if (base === undefined) return null
+  const name = base + companion.suffix
+  return name.length <= MAX_NAME_BYTES ? name : null
+}
+
+function givenKey(stem: string, author: GenerationNumber): string {
+  return `${author}/${stem}`
+}
+
+function markOf({ stem, version, node, entry }: Pending, { options }: Merging): ConflictMark {
+  return {
+    name: Buffer.from(stem, 'latin1'),
+    isDir: entry.kind === 'dir',
+    device: options.deviceName(version.dot.generation),
+    atNs: version.atNs,
+    hex: derivedHex(node, version.dot)
+  }
+}
+
+function byStem(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : 1)
+}
+
+function byPending(a: Pending, b: Pending): number {
+  if (a.stem !== b.stem) return byStem(a.stem, b.stem)
+  return byWinner(a.version, b.version) || (a.node < b.node ? -1 : 1)
+}

@@ -1,0 +1,223 @@
+/** The part of the untyped Holepunch modules that `store/` uses, internals included. */
+
+declare module 'hypercore' {
+  import type { EventEmitter } from 'node:events'
+  namespace Hypercore {
+    interface KeyPair {
+      readonly publicKey: Buffer
+      readonly secretKey: Buffer
+    }
+    interface Manifest {
+      readonly version: 1
+      readonly signers: readonly { readonly publicKey: Buffer }[]
+    }
+    interface EncryptionProvider {
+      padding(context: { readonly key: Buffer }, index: number): number
+      encrypt(index: number, block: Buffer, fork: number, context: { readonly key: Buffer }): void
+      decrypt(index: number, block: Buffer, context: { readonly key: Buffer }): void
+    }
+    interface GetOptions {
+      /** false: null instead of waiting for a peer. */
+      readonly wait?: boolean
+      /** ms; rejects with code REQUEST_TIMEOUT. */
+      readonly timeout?: number
+    }
+    interface SessionOptions {
+      readonly keyPair?: KeyPair
+      readonly snapshot?: boolean
+    }
+  }
+  class Hypercore extends EventEmitter {
+    static key(manifest: Hypercore.Manifest): Buffer
+    readonly key: Buffer
+    readonly discoveryKey: Buffer
+    readonly length: number
+    readonly byteLength: number
+    readonly fork: number
+    readonly writable: boolean
+    readonly core: {
+      readonly bitfield: {
+        get(index: number): boolean
+        /** -1: none */
+        firstSet(index: number): number
+        firstUnset(index: number): number
+      }
+    }
+    readonly state: {
+      readonly byteLength: number
+      readonly storage: {
+        read(): {
+          /** A leaf's index is twice its block's; null where a clear has taken it. */
+          getTreeNode(index: number): Promise<{ readonly size: number } | null>
+          tryFlush(): void
+        }
+      }
+    }
+    getUserData(key: string): Promise<Buffer | null>
+    setUserData(key: string, value: Buffer): Promise<void>
+    ready(): Promise<void>
+    session(options?: Hypercore.SessionOptions): Hypercore
+    append(
+      blocks: readonly Uint8Array[],
+      options?: { readonly maxLength?: number }
+    ): Promise<{ length: number; byteLength: number }>
+    /** Of this session only. */
+    setEncryption(provider: Hypercore.EncryptionProvider | null): Promise<void>
+    get(index: number, options?: Hypercore.GetOptions): Promise<Buffer | null>
+    has(start: number, end?: number): Promise<boolean>
+    count(start: number, end: number): Promise<number>
+    clear(start: number, end?: number): Promise<unknown>
+    /** What a peer would be sent for one block; rejects where Merkle nodes are missing. */
+    proof(options: {
+      readonly block: { readonly index: number; readonly nodes: number }
+      readonly upgrade: { readonly start: number; readonly length: number }
+    }): Promise<unknown>
+    treeHash(length?: number): Promise<Buffer>
+    compact(): Promise<unknown>
+    close(): Promise<void>
+  }
+  export = Hypercore
+}
+
+declare module 'hypercore-storage' {
+  namespace CoreStorage {
+    /** RocksDB's, passed through. */
+    interface Options {
+      readonly writeBufferSize?: number
+      readonly blobFileSize?: number
+      readonly maxBackgroundJobs?: number
+      readonly maxOpenFiles?: number
+      readonly skipStatsUpdateOnOpen?: boolean
+      readonly bytesPerSync?: number
+      readonly blobGarbageCollectionAgeCutOff?: number
+      readonly treeCache?: { readonly maxSize: number }
+    }
+    interface CompactOptions {
+      readonly blobGarbageCollectionPolicy?: 0 | 1 | 2
+      readonly blobGarbageCollectionAgeCutoff?: number
+      readonly bottommostLevelCompaction?: 0 | 1 | 2
+    }
+  }
+  class CoreStorage {
+    constructor(directory: string, options?: CoreStorage.Options)
+    readonly path: string
+    readonly db: { flush(): Promise<void> }
+    readonly rocks: { readonly path: string }
+    compact(options?: CoreStorage.CompactOptions): Promise<void>
+    close(): Promise<void>
+  }
+  export = CoreStorage
+}
+
+declare module 'corestore' {
+  import type Hypercore from 'hypercore'
+  import type CoreStorage from 'hypercore-storage'
+  namespace Corestore {
+    interface GetOptions {
+      readonly key?: Buffer
+      readonly manifest?: Hypercore.Manifest
+      readonly encryption?: Hypercore.EncryptionProvider
+      readonly active?: boolean
+    }
+  }
+  class Corestore {
+    constructor(
+      storage: CoreStorage | string,
+      options?: { readonly globalCache?: { readonly maxSize: number; readonly _array: unknown[] } }
+    )
+    ready(): Promise<void>
+    get(options: Corestore.GetOptions): Hypercore
+    session(options?: { readonly active?: boolean }): Corestore
+    close(): Promise<void>
+  }
+  export = Corestore
+}
+
+declare module 'hyperbee' {
+  import type Hypercore from 'hypercore'
+  namespace Hyperbee {
+    interface Options {
+      readonly keyEncoding: 'binary' | 'utf-8'
+      readonly valueEncoding: 'binary' | 'json'
+      readonly extension: false
+      /** false: a put of what is there already appends nothing. */
+      readonly alwaysDuplicate?: boolean
+      readonly metadata?: { readonly contentFeed: Buffer }
+    }
+    interface Range {
+      readonly gt?: Uint8Array
+      readonly gte?: Uint8Array
+      readonly lt?: Uint8Array
+      readonly lte?: Uint8Array
+    }
+    interface GetOptions {
+      /** ms; rejects with code REQUEST_TIMEOUT. Default: waits for ever. */
+      readonly timeout?: number
+    }
+    interface StreamOptions extends GetOptions {
+      /** -1: all */
+      readonly limit?: number
+      readonly signal?: AbortSignal
+      /** Every block that the walk touches. */
+      readonly onseq?: (seq: number) => void
+    }
+    interface Entry {
+      readonly seq: number
+      readonly key: Buffer
+      readonly value: Buffer
+    }
+    interface Change {
+      readonly seq: number
+      readonly type: 'put' | 'del'
+      readonly key: Buffer
+      readonly value: Buffer | null
+    }
+    interface Batch {
+      put(key: Uint8Array, value: Uint8Array): Promise<void>
+      del(key: Uint8Array): Promise<void>
+      flush(): Promise<void>
+      close(): Promise<void>
+    }
+  }
+  class Hyperbee {
+    constructor(core: Hypercore, options: Hyperbee.Options)
+    readonly version: number
+    ready(): Promise<void>
+    get(key: Uint8Array, options?: Hyperbee.GetOptions): Promise<Hyperbee.Entry | null>
+    batch(options?: Hyperbee.GetOptions): Hyperbee.Batch
+    checkout(version: number): Hyperbee
+    createReadStream(
+      range?: Hyperbee.Range,
+      options?: Hyperbee.StreamOptions
+    ): AsyncIterable<Hyperbee.Entry>
+    createHistoryStream(
+      options: Hyperbee.GetOptions & { readonly gte: number; readonly lt: number }
+    ): AsyncIterable<Hyperbee.Change>
+    close(): Promise<void>
+  }
+  export = Hyperbee
+}
+
+declare module 'hyperdrive' {
+  import type Corestore from 'corestore'
+  namespace Hyperdrive {
+    interface Entry {
+      readonly key: string
+      readonly value: { readonly executable: boolean; readonly linkname: string | null }
+    }
+  }
+  /** Used by tests only: what a stock reader sees. */
+  class Hyperdrive {
+    constructor(store: Corestore, key: Buffer)
+    ready(): Promise<void>
+    list(folder: string): AsyncIterable<Hyperdrive.Entry>
+    entry(path: string): Promise<Hyperdrive.Entry | null>
+    get(path: string): Promise<Buffer | null>
+    createReadStream(
+      path: string,
+      range: { readonly start: number; readonly end: number }
+    ): AsyncIterable<Buffer>
+    close(): Promise<void>
+  }
+  export = Hyperdrive
+}

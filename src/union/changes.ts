@@ -1,0 +1,150 @@
+/**
+ * What a change of the index is: a list of puts and deletions that may be applied again without
+ * harm. The journal stores them as they are, so that recovery is nothing but applying them.
+ *
+ * One item: u8 kind, u16 key length, u32 value length, key, value. Kinds: 1 node, 2 dirent, 3 meta;
+ * 128 is added when the item deletes (and has no value).
+ */
+import { toLinkId, type LinkId } from '../format/ids.js'
+import { Row, readSafe } from './row.js'
+
+/** A name as stored: one character per byte (latin1), so that any bytes survive and compare fast. */
+export type Name = string
+
+/** What a directory entry points at. */
+export interface Dirent {
+  readonly ino: number
+  /** `DT_*` of readdir(3). */
+  readonly dtype: number
+  /** Which of the node's places this is (format/record.ts). */
+  readonly link: LinkId
+}
+
+/** One put (or, with null, deletion) of the index. */
+export type Change =
+  | {
+      readonly kind: 'node'
+      readonly ino: number
+      readonly row: Row | null
+      /** Only facts of this device changed, not the record: nothing to commit. Not stored. */
+      readonly local?: boolean
+    }
+  | {
+      readonly kind: 'dirent'
+      readonly parent: number
+      readonly name: Name
+      readonly dirent: Dirent | null
+    }
+  | { readonly kind: 'meta'; readonly key: string; readonly value: Buffer | null }
+
+const KINDS = { node: 1, dirent: 2, meta: 3 } as const
+const DELETES = 128
+const ITEM_HEAD = 7
+
+/** The index's key of a node: its ino, 8 bytes, big endian. */
+export function nodeKey(ino: number): Buffer {
+  const key = Buffer.allocUnsafe(8)
+  key.writeUInt32BE(Math.floor(ino / 0x1_0000_0000), 0)
+  key.writeUInt32BE(ino % 0x1_0000_0000, 4)
+  return key
+}
+
+/** The ino at the start of a node or dirent key. */
+export function inoOfKey(key: Buffer): number {
+  return key.readUInt32BE(0) * 0x1_0000_0000 + key.readUInt32BE(4)
+}
+
+/** The index's key of a directory entry: the parent's ino, then the name. */
+export function direntKey(parent: number, name: Name): Buffer {
+  const key = Buffer.allocUnsafe(8 + name.length)
+  key.writeUInt32BE(Math.floor(parent / 0x1_0000_0000), 0)
+  key.writeUInt32BE(parent % 0x1_0000_0000, 4)
+  key.write(name, 8, 'latin1')
+  return key
+}
+
+/** The bytes of a directory entry: u64 ino (little endian), u8 dtype, link id. */
+export function encodeDirent(dirent: Dirent): Buffer {
+  const bytes = Buffer.allocUnsafe(9 + dirent.link.length)
+  bytes.writeUInt32LE(dirent.ino % 0x1_0000_0000, 0)
+  bytes.writeUInt32LE(Math.floor(dirent.ino / 0x1_0000_0000), 4)
+  bytes[8] = dirent.dtype
+  bytes.write(dirent.link, 9, 'latin1')
+  return bytes
+}
+
+/** @see encodeDirent */
+export function decodeDirent(bytes: Buffer): Dirent {
+  return {
+    ino: readSafe(bytes, 0),
+    dtype: bytes[8] ?? 0,
+    link: toLinkId(bytes.toString('latin1', 9))
+  }
+}
+
+function keyOf(change: Change): Buffer {
+  switch (change.kind) {
+    case 'node':
+      return nodeKey(change.ino)
+    case 'dirent':
+      return direntKey(change.parent, change.name)
+    case 'meta':
+      return Buffer.from(change.key)
+  }
+}
+
+function valueOf(change: Change): Buffer | null {
+  switch (change.kind) {
+    case 'node':
+      return change.row?.bytes ?? null
+    case 'dirent':
+      return change.dirent && encodeDirent(change.dirent)
+    case 'meta':
+      return change.value
+  }
+}
+
+/** The bytes of a list of changes, for the journal. */
+export function encodeChanges(changes: readonly Change[]): Buffer {
+  const parts: Buffer[] = []
+  for (const change of changes) {
+    const key = keyOf(change)
+    const value = valueOf(change)
+    const head = Buffer.allocUnsafe(ITEM_HEAD)
+    head[0] = KINDS[change.kind] | (value ? 0 : DELETES)
+    head.writeUInt16LE(key.length, 1)
+    head.writeUInt32LE(value?.length ?? 0, 3)
+    parts.push(head, key)
+    if (value) parts.push(value)
+  }
+  return Buffer.concat(parts)
+}
+
+function decodeChange(code: number, key: Buffer, value: Buffer | null): Change {
+  switch (code) {
+    case KINDS.node:
+      return { kind: 'node', ino: inoOfKey(key), row: value && new Row(Buffer.from(value)) }
+    case KINDS.dirent: {
+      const name = key.toString('latin1', 8)
+      return { kind: 'dirent', parent: inoOfKey(key), name, dirent: value && decodeDirent(value) }
+    }
+    case KINDS.meta:
+      return { kind: 'meta', key: key.toString(), value: value && Buffer.from(value) }
+    default:
+      throw new Error(`unknown change kind ${code} in the journal`)
+  }
+}
+
+/** @see encodeChanges. The changes own their bytes. */
+export function decodeChanges(bytes: Buffer): Change[] {
+  const changes: Change[] = []
+  for (let at = 0; at < bytes.length;) {
+    const code = bytes[at] ?? 0
+    const keyEnd = at + ITEM_HEAD + bytes.readUInt16LE(at + 1)
+    const valueEnd = keyEnd + bytes.readUInt32LE(at + 3)
+    const value = code & DELETES ? null : bytes.subarray(keyEnd, valueEnd)
+    changes.push(decodeChange(code & ~DELETES, bytes.subarray(at + ITEM_HEAD, keyEnd), value))
+    at = valueEnd
+  }
+  return changes
+}

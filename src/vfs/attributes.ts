@@ -1,0 +1,166 @@
+/** Operations on a node's attributes: mode, owner, times, extended attributes, the whole drive's. */
+import { statfsSync } from 'node:fs'
+import { FsError } from '../base/errors.js'
+import { withAttr, withData } from '../format/edit.js'
+import { attrWinner, dataWinner } from '../format/winner.js'
+import type { Row } from '../union/row.js'
+import { ATTR, PLAIN } from './plane.js'
+import type { Volume } from './volume.js'
+
+const S_ISUID = 0o4000
+const S_ISGID = 0o2000
+const S_IXGRP = 0o0010
+/** Flags of setxattr(2). */
+const XATTR = { create: 1, replace: 2 } as const
+/** The namespaces of xattr(7) that a filesystem only has to store. */
+const STORED = /^(user|trusted|security)\../
+/** Bytes of all extended attributes of one node: they are part of its record. */
+const XATTR_TOTAL = 1024 * 1024
+
+/** What setattr(2) and its kin change; what is not given stays. */
+export interface AttrChange {
+  readonly mode?: number
+  readonly uid?: number
+  readonly gid?: number
+  readonly atimeNs?: bigint
+  readonly mtimeNs?: bigint
+  readonly ctimeNs?: bigint
+  /** Clear set-user-id and, where the group may execute, set-group-id. */
+  readonly killSuidGid?: boolean
+}
+
+/** The mode without the bits that a write by an ordinary user takes away. */
+export function withoutSuidGid(mode: number): number {
+  const cleared = mode & ~S_ISUID
+  return cleared & S_IXGRP ? cleared & ~S_ISGID : cleared
+}
+
+/** See the file's head. */
+export class Attributes {
+  constructor(private readonly volume: Volume) {}
+
+  /** Changes attributes; journaled when it returns. @throws {FsError} ENOENT */
+  set(ino: number, change: AttrChange): void {
+    const { author, clock, plane } = this.volume.parts
+    const old = this.volume.current(ino)
+    const mode = this.#newMode(old, change)
+    const uid = change.uid ?? old.uid
+    const gid = change.gid ?? old.gid
+    const owns = change.uid !== undefined || change.gid !== undefined
+    const recorded = mode !== old.mode || owns || change.mtimeNs !== undefined
+    const reserved = author.reserve(0)
+    if (reserved.length > 0) this.volume.apply(reserved)
+    let record = old.record
+    if (recorded) {
+      const write = author.write()
+      if (mode !== old.mode || owns) {
+        const owner = owns ? { owner: this.volume.ownerOf(uid, gid) } : {}
+        record = withAttr(record, { mode: mode & 0o7777, ...owner }, write)
+      }
+      if (change.mtimeNs !== undefined && dataWinner(record)) {
+        record = withData(record, { mtimeNs: change.mtimeNs }, write)
+      }
+    }
+    const fields = {
+      mode,
+      uid,
+      gid,
+      atimeNs: change.atimeNs ?? old.atimeNs,
+      mtimeNs: change.mtimeNs ?? old.mtimeNs,
+      ctimeNs: change.ctimeNs ?? clock.nowNs(),
+      ...(owns && { ownedBySelf: this.volume.ownerOf(uid, gid).type === 'self' ? 1 : 0 }),
+      ...(change.mtimeNs !== undefined && { childAtNs: 0n })
+    }
+    const row = recorded ? old.with(fields, record) : old.with(fields)
+    this.volume.put(row, !recorded)
+    plane.setAttr(
+      ino,
+      ATTR.mode | ATTR.uid | ATTR.gid | ATTR.atime | ATTR.mtime | ATTR.ctime,
+      this.volume.statOf(row)
+    )
+  }
+
+  /** The value of an extended attribute. @throws {FsError} ENODATA, EOPNOTSUPP */
+  getXattr(ino: number, name: string): Buffer {
+    if (!STORED.test(name)) throw new FsError('EOPNOTSUPP')
+    const value = attrWinner(this.volume.row(ino).record)?.xattrs.get(name)
+    if (!value) throw new FsError('ENODATA')
+    return value
+  }
+
+  /** The names of all extended attributes, each with a NUL behind it. */
+  listXattr(ino: number): Buffer {
+    const names = attrWinner(this.volume.row(ino).record)?.xattrs.keys() ?? []
+    return Buffer.from([...names].map((name) => `${name}\0`).join(''), 'latin1')
+  }
+
+  /**
+   * Sets an extended attribute.
+   * @param flags XATTR_CREATE or XATTR_REPLACE
+   * @throws {FsError} EEXIST, ENODATA, ENOSPC, EOPNOTSUPP
+   */
+  setXattr(ino: number, name: string, value: Buffer, flags: number): void {
+    if (!STORED.test(name)) throw new FsError('EOPNOTSUPP')
+    const xattrs = attrWinner(this.volume.row(ino).record)?.xattrs
+    const old = xattrs?.get(name)
+    if (old && flags & XATTR.create) throw new FsError('EEXIST')
+    if (!old && flags & XATTR.replace) throw new FsError('ENODATA')
+    let total = name.length + value.length
+    for (const [other, bytes] of xattrs ?? []) {
+      if (other !== name) total += other.length + bytes.length
+    }
+    if (total > XATTR_TOTAL) throw new FsError('ENOSPC', 'extended attributes of one file: 1 MiB')
+    this.#changeXattr(ino, name, value)
+  }
+
+  /** Removes an extended attribute. @throws {FsError} ENODATA, EOPNOTSUPP */
+  removeXattr(ino: number, name: string): void {
+    this.getXattr(ino, name)
+    this.#changeXattr(ino, name, null)
+  }
+
+  /** The target of a symlink. @throws {FsError} EINVAL */
+  readlink(ino: number): Buffer {
+    const content = dataWinner(this.volume.row(ino).record)?.content
+    if (content?.type !== 'link') throw new FsError('EINVAL')
+    return content.target
+  }
+
+  /**
+   * `struct fuse_kstatfs`: the room on the disk that holds the home.
+   * @param reservedBytes what is kept back from files
+   */
+  statfs(reservedBytes: number): Buffer {
+    const disk = statfsSync(this.volume.parts.files.directory)
+    const reserved = Math.ceil(reservedBytes / disk.bsize)
+    const bytes = Buffer.alloc(80)
+    bytes.writeBigUInt64LE(BigInt(disk.blocks), 0)
+    bytes.writeBigUInt64LE(BigInt(Math.max(0, disk.bfree - reserved)), 8)
+    bytes.writeBigUInt64LE(BigInt(Math.max(0, disk.bavail - reserved)), 16)
+    bytes.writeBigUInt64LE(BigInt(disk.files), 24)
+    bytes.writeBigUInt64LE(BigInt(disk.ffree), 32)
+    bytes.writeUInt32LE(disk.bsize, 40)
+    bytes.writeUInt32LE(255, 44)
+    bytes.writeUInt32LE(disk.bsize, 48)
+    return bytes
+  }
+
+  #newMode(old: Row, change: AttrChange): number {
+    const mode =
+      change.mode === undefined ? old.mode : (old.mode & 0o170000) | (change.mode & 0o7777)
+    return change.killSuidGid ? withoutSuidGid(mode) : mode
+  }
+
+  #changeXattr(ino: number, name: string, value: Buffer | null): void {
+    const { author } = this.volume.parts
+    const reserved = author.reserve(0)
+    if (reserved.length > 0) this.volume.apply(reserved)
+    const old = this.volume.current(ino)
+    const write = author.write()
+    const record = withAttr(old.record, { xattrs: new Map([[name, value]]) }, write)
+    const flags = attrWinner(record)?.xattrs.size === 0 ? PLAIN : 0
+    const row = old.with({ ctimeNs: write.atNs, flags }, record)
+    this.volume.put(row, false)
+    this.volume.showAttr(row, ATTR.ctime | ATTR.flags)
+  }
+}

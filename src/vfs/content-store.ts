@@ -1,0 +1,44 @@
+/**
+ * What the filesystem asks of the side that holds the generation (another thread): content in,
+ * content out, records in. `daemon/` wires it to the worker.
+ */
+import type { BlockRun, CommitBatch, GenerationInfo } from '../generation/types.js'
+import type { IngestResult, SpaceInfo } from '../generation/types.js'
+
+/** Blocks of a file to be brought into its local file. */
+export interface FetchRequest {
+  readonly ino: number
+  /** Encoded content map that the blocks are looked up in. */
+  readonly map: Uint8Array
+  /** The data plane refuses the blocks when the file's base has changed since. */
+  readonly baseEpoch: number
+  readonly fileBlock: number
+  readonly count: number
+}
+
+/** A frozen file to be put into the generation; its bytes are read from the data plane. */
+export interface FrozenFile {
+  readonly ino: number
+  readonly base: Uint8Array | null
+  readonly baseEnd: number
+  readonly size: number
+  /** Pairs [start, end) of frozen file offsets. */
+  readonly ranges: Float64Array
+}
+
+/** See the file's head. Every call rejects with an FsError. */
+export interface ContentStore {
+  /** @returns false when the file's base has changed in between: ask again */
+  fetch(request: FetchRequest, signal?: AbortSignal): Promise<boolean>
+  ingest(files: readonly FrozenFile[]): Promise<readonly IngestResult[]>
+  commit(batch: CommitBatch): Promise<number>
+  barrier(): Promise<void>
+  /** Lengths of the generation's cores. */
+  info(): Promise<Pick<GenerationInfo, 'dbLength' | 'blobsLength'>>
+  /** The blocks of this generation that a content map uses, its own leaves included. */
+  runsOf(map: Uint8Array): Promise<readonly BlockRun[]>
+  clear(runs: readonly BlockRun[]): Promise<void>
+  sweepRecords(keepFrom: number): Promise<number>
+  compact(minBytes: number): Promise<boolean>
+  space(): Promise<SpaceInfo>
+}

@@ -1,0 +1,308 @@
+/**
+ * The filesystem of one mount: opens the parts in order, hands what the data plane reports to the
+ * part that it concerns, keeps the index flushed and the journal short.
+ */
+import type { Clock } from '../base/clock.js'
+import type { FaultPoint } from '../base/fault.js'
+import type { Logger } from '../base/log.js'
+import { newRecord } from '../format/edit.js'
+import { ROOT_INO, type GenerationNumber } from '../format/ids.js'
+import { Author } from '../union/author.js'
+import type { Index } from '../union/index-store.js'
+import { Row } from '../union/row.js'
+import { Attributes } from './attributes.js'
+import { Content } from './content.js'
+import type { ContentStore } from './content-store.js'
+import { Directories } from './directory.js'
+import { BLOBS_KEY, History, blobsLengthChange, type HistoryLimits } from './history.js'
+import { Ingester } from './ingester.js'
+import { Journal, type Crc32c } from './journal.js'
+import { LocalFiles } from './local-files.js'
+import { Namespace } from './namespace.js'
+import { PLAIN, type DataPlane } from './plane.js'
+import { SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
+import { RESERVE_BYTES, Space } from './space.js'
+import { Tracker } from './tracker.js'
+import { Volume, type Ownership } from './volume.js'
+
+/** The index is flushed at least this often while changes are pending, and at so many changes. */
+const CHECKPOINT_MS = 2000
+/** Book-keeping keys of block ranges that an interrupted commit has left. */
+const ORPHANS_PREFIX = 'orphans:'
+const CHECKPOINT_CHANGES = 20_000
+
+/** What a filesystem is opened from. */
+export interface FilesystemOptions {
+  readonly journalDirectory: string
+  readonly spoolDirectory: string
+  readonly index: Index
+  readonly plane: DataPlane
+  readonly store: ContentStore
+  readonly generation: GenerationNumber
+  readonly ownership: Ownership
+  readonly clock: Clock
+  readonly crc32c: Crc32c
+  /** Names the time since this machine started: another one means that power may have been lost. */
+  readonly bootId: string
+  /** Seeds the journal's checksums; the home's constant. */
+  readonly salt: bigint
+  readonly history: HistoryLimits
+  readonly cacheBudgetBytes: number
+  readonly log: Logger
+  readonly fault: FaultPoint
+}
+
+interface Waiter {
+  readonly seq: number
+  readonly resolve: () => void
+}
+
+/** See the file's head. */
+export class Filesystem {
+  readonly volume: Volume
+  readonly names: Namespace
+  readonly attributes: Attributes
+  readonly directories: Directories
+  readonly content: Content
+  readonly ingester: Ingester
+  readonly history: History
+  readonly space: Space
+  #waiters: Waiter[] = []
+  #checkpointing: Promise<void> | null = null
+  #timer: NodeJS.Timeout | null = null
+
+  /** @param options the data plane need not be served yet; nothing is read before `open` */
+  constructor(private readonly options: FilesystemOptions) {
+    const { index, plane, store, clock, log, fault } = options
+    const journal = new Journal(options.journalDirectory, plane)
+    this.volume = new Volume({
+      index,
+      plane,
+      journal,
+      files: new LocalFiles(options.spoolDirectory, plane, () => journal.lastSeq),
+      tracker: new Tracker(),
+      author: new Author(index, options.generation, clock),
+      clock,
+      ownership: options.ownership,
+      wake: () => this.ingester.wake()
+    })
+    const apply: Volume['apply'] = (changes) => this.volume.apply(changes)
+    this.history = new History({
+      index,
+      store,
+      clock,
+      log,
+      limits: options.history,
+      isOpen: (ino) => this.volume.orphans.has(ino),
+      apply
+    })
+    this.names = new Namespace(this.volume)
+    this.attributes = new Attributes(this.volume)
+    this.directories = new Directories(this.volume)
+    this.space = new Space(this.volume, options.cacheBudgetBytes)
+    this.ingester = new Ingester({
+      volume: this.volume,
+      store,
+      history: this.history,
+      durable: (seq) => this.durable(seq),
+      onCommitted: () => this.#committed(),
+      log,
+      fault
+    })
+    this.content = new Content({
+      volume: this.volume,
+      attributes: this.attributes,
+      store,
+      room: this.space,
+      onTruncate: (ino, size) => this.ingester.noteCut(ino, size)
+    })
+  }
+
+  /**
+   * Recovers and opens. Requests are to be served when it has resolved; events (`on…`) before.
+   * @throws {Error} EIO, ENOSPC
+   */
+  async open(): Promise<RecoveryReport> {
+    const { crc32c, bootId, salt, log, fault } = this.options
+    const report = await recover({
+      volume: this.volume,
+      crc32c,
+      bootId,
+      fault,
+      salt,
+      durable: (seq) => this.durable(seq),
+      log
+    })
+    this.history.load()
+    if (!this.volume.parts.index.node(ROOT_INO)) this.#makeRoot()
+    this.directories.loadNode(ROOT_INO)
+    this.#timer = setInterval(() => this.#tick(), CHECKPOINT_MS)
+    this.#sweepOrphanBlocks().catch((error: unknown) => {
+      log.warn({ err: error }, 'blocks of an interrupted commit stay until the next start')
+    })
+    this.ingester.wake()
+    return report
+  }
+
+  /** Resolves when everything up to a journal entry survives power loss. */
+  durable(seq: number): Promise<void> {
+    if (this.volume.parts.plane.durableSeq() >= seq) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#waiters.push({ seq, resolve })
+      this.volume.parts.plane.sync()
+    })
+  }
+
+  /** The data plane reports that the journal is durable up to here. */
+  onMarked(seq: number): void {
+    this.volume.parts.files.reap(seq)
+    const waiting = this.#waiters
+    this.#waiters = []
+    for (const waiter of waiting) {
+      if (waiter.seq <= seq) waiter.resolve()
+      else this.#waiters.push(waiter)
+    }
+    if (this.#waiters.length > 0) this.volume.parts.plane.sync()
+  }
+
+  /** The data plane reports the first dirty byte of a file since its last freeze. */
+  onDirtied(ino: number): void {
+    if (this.volume.orphans.has(ino)) return
+    this.volume.parts.tracker.noteFile(ino, this.volume.parts.clock.monotonicMs())
+    this.ingester.wake()
+  }
+
+  /** The data plane has taken the spare journal segment into use. */
+  onJournalLow(): void {
+    this.volume.parts.journal.onSwitched()
+  }
+
+  /** The data plane reports that nothing can reach an unlinked file any more. */
+  onOrphanGone(ino: number): void {
+    const { tracker, files, plane } = this.volume.parts
+    if (this.volume.parts.index.node(ino)) return
+    this.volume.orphans.delete(ino)
+    this.content.forget(ino)
+    tracker.forgetFile(ino)
+    plane.dropInode(ino)
+    files.release(ino)
+  }
+
+  /** `struct fuse_kstatfs`. */
+  statfs(): Buffer {
+    return this.attributes.statfs(RESERVE_BYTES)
+  }
+
+  /** Resolves when everything written so far is in the generation, durably. */
+  async flush(): Promise<void> {
+    await this.ingester.flush()
+    await this.checkpoint()
+  }
+
+  /**
+   * Writes what the index holds in memory, then gives up the journal's segments that nobody needs.
+   * @throws {Error} ENOSPC, EIO
+   */
+  checkpoint(): Promise<void> {
+    this.#checkpointing ??= this.#checkpoint().finally(() => {
+      this.#checkpointing = null
+    })
+    return this.#checkpointing
+  }
+
+  /** Commits everything, flushes the index, stops. The data plane must serve nothing any more. */
+  async close(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer)
+    await this.ingester.flush().catch((error: unknown) => {
+      this.options.log.error({ err: error }, 'the last commit failed; the journal keeps the work')
+    })
+    await this.ingester.close()
+    await this.history.tend()
+    await this.#checkpointing
+    await this.checkpoint()
+  }
+
+  /**
+   * Blocks that an interrupted commit appended are in no row's map. Its records may name them until
+   * the same files have been committed again, so that comes first; the range is noted meanwhile.
+   */
+  async #sweepOrphanBlocks(): Promise<void> {
+    const { index } = this.volume.parts
+    const known = index.meta(BLOBS_KEY)?.readUIntLE(0, 6) ?? 0
+    const { blobsLength } = await this.options.store.info()
+    if (blobsLength > known) {
+      const value = Buffer.alloc(12)
+      value.writeUIntLE(known, 0, 6)
+      value.writeUIntLE(blobsLength - known, 6, 6)
+      this.volume.apply([
+        { kind: 'meta', key: ORPHANS_PREFIX + known, value },
+        blobsLengthChange(blobsLength)
+      ])
+    }
+    const orphans = index.metaRange(ORPHANS_PREFIX)
+    if (orphans.length === 0) return
+    await this.ingester.flush()
+    for (const { key, value } of orphans) {
+      const run = { block: value.readUIntLE(0, 6), count: value.readUIntLE(6, 6) }
+      this.volume.apply([...this.history.supersede([run]), { kind: 'meta', key, value: null }])
+    }
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { index, plane, journal, tracker } = this.volume.parts
+    const seq = plane.lastSeq()
+    const value = Buffer.alloc(6)
+    value.writeUIntLE(seq, 0, 6)
+    index.apply([{ kind: 'meta', key: SEQ_KEY, value }])
+    index.cut()
+    await this.durable(seq)
+    this.options.fault('checkpoint.durable')
+    await index.flush()
+    this.options.fault('checkpoint.flushed')
+    journal.release(Math.min(seq, tracker.committedSeq()))
+  }
+
+  #tick(): void {
+    if (this.volume.parts.index.pendingCount > 0) this.#checkpointSoon()
+    this.space.tend()
+  }
+
+  #committed(): void {
+    this.space.tend()
+    void this.history.tend()
+    if (this.volume.parts.index.pendingCount > CHECKPOINT_CHANGES) this.#checkpointSoon()
+  }
+
+  #checkpointSoon(): void {
+    this.checkpoint().catch((error: unknown) => {
+      this.options.log.error(
+        { err: error },
+        'the index could not be written; it will be tried again'
+      )
+    })
+  }
+
+  #makeRoot(): void {
+    const { author, ownership } = this.volume.parts
+    const reserved = author.reserve(0)
+    const write = author.write()
+    const owner = this.volume.ownerOf(ownership.uid, ownership.gid)
+    const record = newRecord({ kind: 'dir', place: null, mode: 0o755, owner }, write)
+    const fields = {
+      ino: ROOT_INO,
+      size: 4096,
+      flags: PLAIN,
+      mode: 0o040755,
+      nlink: 2,
+      uid: ownership.uid,
+      gid: ownership.gid,
+      atimeNs: write.atNs,
+      mtimeNs: write.atNs,
+      ctimeNs: write.atNs,
+      btimeNs: write.atNs,
+      ownedBySelf: owner.type === 'self' ? 1 : 0
+    }
+    const row = Row.create(fields, record)
+    this.volume.apply([...reserved, { kind: 'node', ino: ROOT_INO, row }])
+  }
+}

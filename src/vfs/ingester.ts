@@ -1,0 +1,342 @@
+/**
+ * Takes what has changed into the generation: freeze, make durable, blocks, records, WAL barrier,
+ * then the new content maps into the journal. Every step may be repeated after a crash, none is
+ * skipped: until the last step is journaled, the journal still holds the bytes.
+ *
+ * One commit at a time. A commit's records and directory entries are those of the freeze, so that
+ * what other devices see of it is one state of the tree; only a file whose bytes are held back
+ * (because it is rewritten all the time) comes later.
+ */
+import type { FaultPoint } from '../base/fault.js'
+import type { Logger } from '../base/log.js'
+import { withData, type Write } from '../format/edit.js'
+import { EMPTY_MAP, mappedBlocks, BLOCK_BYTES } from '../format/content-map.js'
+import { direntKey, encodeClaims, type Claim } from '../format/dirent.js'
+import { linkDot, type NodeId } from '../format/ids.js'
+import { decodeMap, encodeMap } from '../format/map-codec.js'
+import { contentMapOf, dataWinner, placeWinner } from '../format/winner.js'
+import type { BlockRun, DirentEntry, IngestResult, NodeEntry } from '../generation/types.js'
+import type { Change } from '../union/changes.js'
+import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
+import type { ContentStore, FrozenFile } from './content-store.js'
+import { blobsLengthChange, deadKey, type History } from './history.js'
+import { nameBytes } from './namespace.js'
+import { RANGES } from './plane.js'
+import type { Batch } from './tracker.js'
+import type { Volume } from './volume.js'
+
+/** Most files of one commit: a freeze is short however many are dirty. */
+const FILES_PER_COMMIT = 4096
+/** Entries of one bee batch: a commit of a large tree is many, each a tree by itself. */
+const BATCH_ENTRIES = 5000
+/** A change waits this long for others to come with it. */
+const QUIET_MS = 200
+/** After a failure, before the next try. */
+const RETRY_MS = 2000
+
+/** The parts it works with. */
+export interface IngesterParts {
+  readonly volume: Volume
+  readonly store: ContentStore
+  /** Resolves when the journal is durable up to a sequence number. */
+  readonly durable: (seq: number) => Promise<void>
+  /** Notes blocks that the new state of a file does not use. */
+  readonly history: Pick<History, 'supersede'>
+  /** Called after every commit. */
+  readonly onCommitted: () => void
+  readonly log: Logger
+  readonly fault: FaultPoint
+}
+
+/** A frozen file on its way. */
+interface Frozen {
+  readonly file: FrozenFile
+  readonly stat: Buffer
+}
+
+/** The state that a commit writes. */
+interface Snapshot {
+  readonly batch: Batch
+  readonly seq: number
+  readonly rows: ReadonlyMap<number, Row | null>
+  readonly dirents: readonly { readonly ino: number; readonly entry: DirentEntry }[]
+  readonly frozen: readonly Frozen[]
+}
+
+/** See the file's head. */
+export class Ingester {
+  #timer: NodeJS.Timeout | null = null
+  #running: Promise<void> | null = null
+  #closed = false
+  /** Smallest size that a file which is being ingested was cut to meanwhile. */
+  readonly #cutTo = new Map<number, number>()
+
+  constructor(private readonly parts: IngesterParts) {}
+
+  /** Something is dirty: a commit follows soon. Cheap; called after every change. */
+  wake(): void {
+    if (this.#timer || this.#running || this.#closed) return
+    const { tracker, clock } = this.parts.volume.parts
+    const dueMs = tracker.dueMs()
+    if (dueMs === null) return
+    const waitMs = Math.max(QUIET_MS, dueMs - clock.monotonicMs())
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      void this.#run(false)
+    }, waitMs)
+  }
+
+  /** A file was cut; its base must not show again what was cut off. */
+  noteCut(ino: number, size: number): void {
+    const cut = this.#cutTo.get(ino)
+    if (cut !== undefined) this.#cutTo.set(ino, Math.min(cut, size))
+  }
+
+  /**
+   * Commits everything that is dirty when it is called, held-back files too.
+   * @throws what the last commit failed with
+   */
+  async flush(): Promise<void> {
+    const { tracker } = this.parts.volume.parts
+    const failure: { error: unknown } = { error: null }
+    for (let round = 0; round < 1000; round++) {
+      await this.#running
+      if (!tracker.isDirty) return
+      await this.#run(true, failure)
+      if (failure.error) throw failure.error
+    }
+  }
+
+  /** Starts no further commit and waits for the one under way. */
+  async close(): Promise<void> {
+    this.#closed = true
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
+    await this.#running
+  }
+
+  async #run(force: boolean, failure?: { error: unknown }): Promise<void> {
+    if (this.#running) {
+      await this.#running
+      return
+    }
+    let waitMs = 0
+    this.#running = this.#commit(force).catch((error: unknown) => {
+      this.parts.log.error({ err: error }, 'a commit failed and will be tried again')
+      if (failure) failure.error = error
+      waitMs = RETRY_MS
+    })
+    await this.#running
+    this.#running = null
+    this.parts.onCommitted()
+    if (waitMs > 0 && !this.#closed) {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = null
+        this.wake()
+      }, waitMs)
+    } else this.wake()
+  }
+
+  async #commit(force: boolean): Promise<void> {
+    const { volume, store, durable, fault } = this.parts
+    const { tracker, clock, plane } = volume.parts
+    const snapshot = this.#snapshot(tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT))
+    let thawed = false
+    try {
+      fault('commit.frozen')
+      await durable(snapshot.seq)
+      fault('commit.durable')
+      const results =
+        snapshot.frozen.length > 0 ? await store.ingest(snapshot.frozen.map((f) => f.file)) : []
+      const writes = this.#writes(snapshot)
+      await this.#commitRecords(snapshot, results, writes)
+      await store.barrier()
+      const { blobsLength } = await store.info()
+      fault('commit.stored')
+      this.#finish(snapshot, results, writes, blobsLength)
+      thawed = true
+      fault('commit.journaled')
+    } finally {
+      if (thawed) tracker.done()
+      else {
+        for (const { file } of snapshot.frozen) plane.thaw(file.ino, false)
+        tracker.failed(snapshot.batch)
+      }
+      this.#cutTo.clear()
+    }
+  }
+
+  /** Freezes the cut and notes the state to be written; nothing can change in between. */
+  #snapshot(batch: Batch): Snapshot {
+    const { volume } = this.parts
+    const { plane, index, tracker } = volume.parts
+    const files = batch.files.filter((ino) => index.node(ino) !== null)
+    const seq = plane.freeze(Float64Array.from(files))
+    tracker.cut(batch, seq)
+    const rows = new Map<number, Row | null>()
+    for (const ino of batch.nodes) rows.set(ino, index.node(ino))
+    const frozen: Frozen[] = []
+    for (const ino of files) {
+      const row = index.node(ino)
+      const stat = Buffer.alloc(STAT_BYTES)
+      if (!row || !plane.getFrozen(ino, stat)) continue
+      rows.set(ino, row)
+      this.#cutTo.set(ino, Infinity)
+      const file = {
+        ino,
+        base: row.baseEnd > 0 ? contentMapOf(dataWinner(row.record)) : null,
+        baseEnd: Math.min(readSafe(stat, 72), row.baseEnd),
+        size: readSafe(stat, 8),
+        ranges: plane.ranges(ino, RANGES.frozen)
+      }
+      frozen.push({ file, stat })
+    }
+    return { batch, seq, rows, dirents: this.#dirents(batch), frozen }
+  }
+
+  /** Each entry with the node that it names; 0 for a name that is gone. */
+  #dirents(batch: Batch): Snapshot['dirents'] {
+    const { index, author } = this.parts.volume.parts
+    return batch.dirents.map((place) => {
+      const key = direntKey({ parent: author.idOf(place.parent), name: nameBytes(place.name) })
+      const dirent = index.dirent(place.parent, place.name)
+      const row = dirent && index.node(dirent.ino)
+      if (!dirent || !row) return { ino: 0, entry: { key, value: null } }
+      const claim = this.#claim(author.idOf(dirent.ino), row, dirent.link)
+      return { ino: dirent.ino, entry: { key, value: encodeClaims([claim]) } }
+    })
+  }
+
+  #claim(node: NodeId, row: Row, link: Claim['link']): Claim {
+    const { kind } = row.record
+    const place = placeWinner(row.record, link)
+    const { dot, vector, stamp } = place ?? { dot: linkDot(link), vector: [], stamp: 0n }
+    return { node, kind, link, state: 'here', dot, vector, stamp, unknown: null }
+  }
+
+  /** One write (dot and stamp) for each frozen file: the same in the record and in the index. */
+  #writes(snapshot: Snapshot): Map<number, Write> {
+    const { author } = this.parts.volume.parts
+    const writes = new Map<number, Write>()
+    const reserved = author.reserve(0)
+    if (reserved.length > 0) this.parts.volume.apply(reserved)
+    for (const { file, stat } of snapshot.frozen) {
+      writes.set(file.ino, { ...author.write(), atNs: stat.readBigInt64LE(32) })
+    }
+    return writes
+  }
+
+  async #commitRecords(
+    snapshot: Snapshot,
+    results: readonly IngestResult[],
+    writes: ReadonlyMap<number, Write>
+  ): Promise<void> {
+    const { author } = this.parts.volume.parts
+    const rows = new Map(snapshot.rows)
+    for (const [i, frozen] of snapshot.frozen.entries()) {
+      const result = results[i]
+      const row = rows.get(frozen.file.ino)
+      const write = writes.get(frozen.file.ino)
+      if (row && result && write) rows.set(row.ino, withContent(row, frozen, result, write))
+    }
+    // A node's record and the entries that name it stay together, so that each batch by itself is
+    // a tree whose every place has its entry.
+    const byNode = new Map<number, DirentEntry[]>()
+    const removed: DirentEntry[] = []
+    for (const { ino, entry } of snapshot.dirents) {
+      const entries = byNode.get(ino)
+      if (ino === 0) removed.push(entry)
+      else if (entries) entries.push(entry)
+      else byNode.set(ino, [entry])
+    }
+    let nodes: NodeEntry[] = []
+    let dirents: DirentEntry[] = []
+    const send = async (room: number): Promise<void> => {
+      if (nodes.length + dirents.length + room <= BATCH_ENTRIES) return
+      await this.parts.store.commit({ nodes, dirents })
+      nodes = []
+      dirents = []
+    }
+    for (const ino of new Set([...rows.keys(), ...byNode.keys()])) {
+      const row = rows.get(ino)
+      const entries = byNode.get(ino) ?? []
+      await send(entries.length + 1)
+      if (row !== undefined) nodes.push({ id: author.idOf(ino), record: row && row.recordBytes })
+      dirents.push(...entries)
+    }
+    for (const entry of removed) {
+      await send(1)
+      dirents.push(entry)
+    }
+    if (nodes.length + dirents.length > 0) await send(BATCH_ENTRIES)
+  }
+
+  /** The files' new maps into the journal and the index; the frozen bytes are let go. */
+  #finish(
+    snapshot: Snapshot,
+    results: readonly IngestResult[],
+    writes: ReadonlyMap<number, Write>,
+    blobsLength: number
+  ): void {
+    const { volume, history } = this.parts
+    const { plane, tracker, clock } = volume.parts
+    const changes: Change[] = []
+    const bases: Row[] = []
+    const superseded: BlockRun[] = []
+    for (const [i, frozen] of snapshot.frozen.entries()) {
+      const { ino } = frozen.file
+      const result = results[i]
+      const write = writes.get(ino)
+      if (!result || !write) continue
+      superseded.push(...result.superseded)
+      if (result.superseded.length > 0) tracker.noteRewritten(ino, clock.monotonicMs())
+      const old = volume.parts.index.node(ino) ?? volume.orphans.get(ino)
+      const linked = old && old.nlink > 0
+      if (!linked && result.map) {
+        changes.push({ kind: 'meta', key: deadKey(ino), value: Buffer.from(result.map) })
+      }
+      if (!old) continue
+      const row = this.#newBase(withContent(old, frozen, result, write), snapshot.seq)
+      bases.push(row)
+      if (linked) changes.push({ kind: 'node', ino, row, local: true })
+      else volume.orphans.set(ino, row)
+    }
+    changes.push(...history.supersede(superseded))
+    if (snapshot.frozen.length > 0) changes.push(blobsLengthChange(blobsLength))
+    if (changes.length > 0) volume.apply(changes)
+    for (const row of bases) plane.setBase(row.ino, row.baseEnd, row.baseEpoch)
+    for (const { file } of snapshot.frozen) plane.thaw(file.ino, true)
+  }
+
+  #newBase(row: Row, seq: number): Row {
+    const cut = this.#cutTo.get(row.ino) ?? Infinity
+    return row.with({
+      baseEnd: Math.min(row.baseEnd, cut),
+      baseEpoch: row.baseEpoch + 1,
+      dataSeq: seq
+    })
+  }
+}
+
+/** A row with the content that was ingested; metadata that is newer than the freeze stays. */
+function withContent(row: Row, frozen: Frozen, result: IngestResult, write: Write): Row {
+  const { size } = frozen.file
+  const map = result.map ? Buffer.from(result.map) : encodeMap(EMPTY_MAP)
+  const allocated = result.map ? mappedBlocks(decodeMap(map)) * BLOCK_BYTES : 0
+  const frozenMtimeNs = frozen.stat.readBigInt64LE(24)
+  const frozenCtimeNs = frozen.stat.readBigInt64LE(32)
+  const changedSince = row.ctimeNs > frozenCtimeNs
+  const mtimeNs = changedSince ? row.mtimeNs : frozenMtimeNs
+  const hash = result.hash ? Buffer.from(result.hash) : null
+  const content = { type: 'file', size, maps: [map], hash } as const
+  return row.with(
+    {
+      size,
+      mtimeNs,
+      ctimeNs: changedSince ? row.ctimeNs : frozenCtimeNs,
+      baseEnd: result.map ? size : 0,
+      allocated: Math.min(allocated, Math.ceil(size / 4096) * 4096)
+    },
+    withData(row.record, { content, mtimeNs }, write)
+  )
+}

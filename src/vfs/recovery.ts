@@ -1,0 +1,238 @@
+/**
+ * Brings the index and the data plane to the state that the journal tells, and starts a fresh
+ * journal that tells the same.
+ *
+ * First all changes are applied again; then, for each file that is still there, the writes that its
+ * content map does not cover yet (`seq > dataSeq`). The result is stated anew in the first entries
+ * of a new segment, the index is flushed, and only then are the old segments deleted. A crash in
+ * between starts again from the same input.
+ */
+import { readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { FaultPoint } from '../base/fault.js'
+import type { Logger } from '../base/log.js'
+import { decodeChanges, type Change } from '../union/changes.js'
+import { readSafe, type Row } from '../union/row.js'
+import { ByteRanges } from './byte-ranges.js'
+import { ENTRY, cutJournal, readJournal, type Crc32c, type JournalEntry } from './journal.js'
+import { FILE_LIMIT, SLOT_BYTES, syncDirectory } from './local-files.js'
+import type { Binding } from './plane.js'
+import { META, type Volume } from './volume.js'
+
+/** Key of a number that no journal entry of the past exceeds, should the journal be lost. */
+export const SEQ_KEY = 'seq'
+/** In the journal's directory. */
+const BOOT_FILE = 'boot'
+const CHANGES_PER_ENTRY = 500
+/** Native flag: take size, times and base of a packed inode although it has local state. */
+const INODE_FORCE = 1
+
+/** What is known of a file beyond its row. */
+interface LocalState {
+  readonly ino: number
+  binding: Binding | null
+  readonly dirty: ByteRanges
+  size: number
+  baseEnd: number
+  timeNs: bigint
+}
+
+/** How recovery went, for the log and for `doctor`. */
+export interface RecoveryReport {
+  readonly entries: number
+  readonly files: number
+  /** The journal's end was damaged; what lay behind is lost. */
+  readonly damaged: boolean
+}
+
+/** What recovery reads from and reports to. */
+export interface RecoveryParts {
+  readonly volume: Volume
+  readonly crc32c: Crc32c
+  /** This boot's. The same as when the journal was begun: nothing written can have been lost. */
+  readonly bootId: string
+  readonly salt: bigint
+  /** Resolves when the journal is durable up to a sequence number. */
+  readonly durable: (seq: number) => Promise<void>
+  readonly log: Logger
+  readonly fault: FaultPoint
+}
+
+/** The JSON of one file's state, as stated anew. */
+interface StatedFile {
+  readonly ino: number
+  readonly binding: Binding | null
+  readonly size: number
+  readonly baseEnd: number
+  readonly timeNs: string
+  readonly dirty: number[]
+}
+
+/**
+ * Recovers; see the file's head. The data plane serves nothing before it returns.
+ * @throws {Error} EIO, ENOSPC
+ */
+export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
+  const { volume, crc32c, bootId, log } = parts
+  const { index, journal, tracker } = volume.parts
+  const trustAll = readBootId(journal.directory) === bootId
+  const read = readJournal(journal.directory, trustAll, crc32c)
+  if (read.damaged) log.warn({}, 'the end of the journal is damaged; what lay behind it is lost')
+  for (const entry of read.entries) {
+    if (entry.type !== ENTRY.meta || entry.payload[0] !== META.changes) continue
+    const changes = decodeChanges(entry.payload.subarray(1))
+    index.apply(changes)
+    tracker.note(changes)
+  }
+  const states = replayFiles(volume, read.entries)
+  const floor = index.meta(SEQ_KEY)?.readUIntLE(0, 6) ?? 0
+  const lastSeq = read.entries.at(-1)?.seq ?? Math.max(floor, read.nextSeq - 1)
+  const oldSegments = readdirSync(journal.directory).filter((name) => name.endsWith('.seg'))
+  cutJournal(journal.directory, lastSeq, crc32c)
+  parts.fault('recovery.cut')
+  journal.open(lastSeq + 1, parts.salt)
+  volume.parts.author.load()
+  for (const state of states) restore(volume, state)
+  volume.parts.files.sweep()
+  await settle(parts, oldSegments)
+  return { entries: read.entries.length, files: states.length, damaged: read.damaged }
+}
+
+/** The state of each file whose journal entries its content map does not cover. */
+function replayFiles(volume: Volume, entries: readonly JournalEntry[]): LocalState[] {
+  const states = new Map<number, LocalState>()
+  const bindings = new Map<number, Binding>()
+  for (const { seq, type, payload } of entries) {
+    if (type === ENTRY.meta && payload[0] === META.files) {
+      const stated: StatedFile = JSON.parse(payload.toString('utf8', 1))
+      const row = volume.parts.index.node(stated.ino)
+      if (row && seq > row.dataSeq) states.set(stated.ino, fromStated(stated))
+      continue
+    }
+    if (type === ENTRY.meta || type === ENTRY.mark) continue
+    const ino = readSafe(payload, 0)
+    const row = volume.parts.index.node(ino)
+    if (!row) continue
+    if (type === ENTRY.bind) {
+      const binding = bindingOf(payload)
+      bindings.set(ino, binding)
+      const state = states.get(ino)
+      if (state) state.binding = binding
+    } else if (seq > row.dataSeq) {
+      let state = states.get(ino)
+      if (!state) states.set(ino, (state = fromRow(row, bindings.get(ino) ?? null)))
+      replay(state, type, payload)
+    }
+  }
+  return [...states.values()]
+}
+
+function bindingOf(payload: Buffer): Binding {
+  return {
+    fileId: payload.readUInt32LE(8),
+    base: readSafe(payload, 16),
+    limit: Math.min(readSafe(payload, 24), FILE_LIMIT)
+  }
+}
+
+function fromRow(row: Row, binding: Binding | null): LocalState {
+  const { ino, size, baseEnd, mtimeNs } = row
+  return { ino, binding, dirty: new ByteRanges(), size, baseEnd, timeNs: mtimeNs }
+}
+
+function fromStated(stated: StatedFile): LocalState {
+  const { ino, binding, size, baseEnd, timeNs, dirty } = stated
+  return { ino, binding, size, baseEnd, timeNs: BigInt(timeNs), dirty: new ByteRanges(dirty) }
+}
+
+function replay(state: LocalState, type: number, payload: Buffer): void {
+  if (type === ENTRY.truncate) {
+    state.size = readSafe(payload, 8)
+    state.timeNs = payload.readBigInt64LE(16)
+    state.baseEnd = Math.min(state.baseEnd, state.size)
+    state.dirty.cutAt(state.size)
+    return
+  }
+  const fileId = payload.readUInt32LE(8)
+  const localOffset = readSafe(payload, 16)
+  const fileOffset = readSafe(payload, 24)
+  state.dirty.add(fileOffset, fileOffset + readSafe(payload, 32))
+  state.size = readSafe(payload, 40)
+  state.timeNs = payload.readBigInt64LE(48)
+  // The BIND entry may be in a segment that is gone; a write tells as much.
+  if (state.binding?.fileId !== fileId) {
+    const base = localOffset - fileOffset
+    state.binding = { fileId, base, limit: base === 0 ? FILE_LIMIT : SLOT_BYTES }
+  }
+}
+
+/** Gives a file's state to the data plane and states it in the new journal. */
+function restore(volume: Volume, state: LocalState): void {
+  const { plane, files, journal, tracker, clock } = volume.parts
+  const { ino, size, baseEnd, timeNs } = state
+  const row = volume.row(ino)
+  const kind = state.binding && files.kindOnDisk(state.binding.fileId)
+  const limit = kind === 'slab' ? SLOT_BYTES : FILE_LIMIT
+  const binding = state.binding && kind ? { ...state.binding, limit } : null
+  const dirty = binding ? state.dirty.pairs() : []
+  const stat = Buffer.from(
+    row.with({ size, baseEnd, mtimeNs: timeNs, ctimeNs: maxOf(row.ctimeNs, timeNs) }).stat
+  )
+  stat.writeUInt32LE(stat.readUInt32LE(68) | INODE_FORCE, 68)
+  plane.putInodes(stat, 1)
+  if (binding) {
+    files.adopt(ino, binding)
+    plane.restoreBinding(ino, binding.fileId, binding.base, binding.limit)
+    plane.setRanges(ino, 1, Float64Array.from(dirty))
+  }
+  const stated: StatedFile = { ino, binding, size, baseEnd, timeNs: String(timeNs), dirty }
+  journal.append(Buffer.concat([Buffer.of(META.files), Buffer.from(JSON.stringify(stated))]))
+  tracker.noteFile(ino, clock.monotonicMs())
+}
+
+function maxOf(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}
+
+/** The boot during which the journal in this directory was begun; null when there is none. */
+function readBootId(directory: string): string | null {
+  const path = join(directory, BOOT_FILE)
+  return statSync(path, { throwIfNoEntry: false }) ? readFileSync(path, 'utf8') : null
+}
+
+function writeBootId(directory: string, bootId: string): void {
+  const path = join(directory, BOOT_FILE)
+  writeFileSync(`${path}.new`, bootId, { mode: 0o600, flush: true })
+  renameSync(`${path}.new`, path)
+  syncDirectory(directory)
+}
+
+/** Makes the new journal and the index durable, then deletes the old segments. */
+async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Promise<void> {
+  const { index, journal } = parts.volume.parts
+  const { tracker } = parts.volume.parts
+  // Whatever was read again is to be committed again, so it must not be in the old segments only.
+  const changes: Change[] = [...tracker.pendingNodes()].map((ino) => {
+    return { kind: 'node', ino, row: index.node(ino) }
+  })
+  for (const { parent, name } of tracker.pendingDirents()) {
+    changes.push({ kind: 'dirent', parent, name, dirent: index.dirent(parent, name) })
+  }
+  const seq = Buffer.alloc(6)
+  seq.writeUIntLE(journal.lastSeq, 0, 6)
+  changes.push({ kind: 'meta', key: SEQ_KEY, value: seq })
+  for (let at = 0; at < changes.length; at += CHANGES_PER_ENTRY) {
+    parts.volume.apply(changes.slice(at, at + CHANGES_PER_ENTRY))
+  }
+  await parts.durable(journal.lastSeq)
+  parts.fault('recovery.stated')
+  index.cut()
+  await index.flush()
+  parts.fault('recovery.flushed')
+  for (const name of oldSegments) {
+    const path = join(journal.directory, name)
+    if (statSync(path, { throwIfNoEntry: false })) unlinkSync(path)
+  }
+  writeBootId(journal.directory, parts.bootId)
+  journal.forget(oldSegments.map((name) => Number.parseInt(name, 10)))
+}

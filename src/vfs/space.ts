@@ -1,0 +1,93 @@
+/**
+ * Room on the disk: how much may be written before it is ingested, and how much of what is ingested
+ * already is kept as a cache.
+ *
+ * A byte that is written needs room twice for a while: in the spool, and then in the Corestore. So
+ * only half of what is free is given out, and what waits to be ingested counts against it: a full
+ * disk answers ENOSPC at write, never later.
+ */
+import { statfsSync } from 'node:fs'
+import { FsError } from '../base/errors.js'
+import { RANGES } from './plane.js'
+import type { Volume } from './volume.js'
+
+/** Kept back for the index, the journal and commits. */
+export const RESERVE_BYTES = 96 * 1024 * 1024
+/** Least budget that is handed out, so that small writes are not asked for one by one. */
+const MIN_BUDGET_BYTES = 1024 * 1024
+/** A look at the disk stands for this long. */
+const LOOK_MS = 250
+
+/** See the file's head. */
+export class Space {
+  #lookedMs = -Infinity
+  #budget = 0
+
+  /**
+   * @param volume whose spool it watches
+   * @param cacheBudgetBytes bytes of ingested content kept in plain files
+   */
+  constructor(
+    private readonly volume: Volume,
+    private readonly cacheBudgetBytes: number
+  ) {}
+
+  /**
+   * Makes room for a write and tells the data plane how much it may take by itself.
+   * @throws {FsError} ENOSPC
+   */
+  ensure(bytes: number): void {
+    const { clock, plane } = this.volume.parts
+    if (clock.monotonicMs() - this.#lookedMs > LOOK_MS || this.#budget < bytes) this.#look()
+    if (this.#budget < bytes) {
+      this.evict(Infinity)
+      this.#look()
+    }
+    plane.setWriteBudget(Math.max(this.#budget, 0))
+    if (this.#budget < bytes) throw new FsError('ENOSPC', 'the disk that holds the home is full')
+    this.#budget -= bytes
+  }
+
+  /** Bytes that are written and not ingested. */
+  backlogBytes(): number {
+    const { plane, tracker } = this.volume.parts
+    let bytes = 0
+    for (const ino of tracker.dirtyFiles()) {
+      const pairs = plane.ranges(ino, RANGES.dirty)
+      for (let i = 0; i < pairs.length; i += 2) bytes += (pairs[i + 1] ?? 0) - (pairs[i] ?? 0)
+    }
+    return bytes
+  }
+
+  /** Brings the cache within its budget, and the data plane's budget up to date. */
+  tend(): void {
+    const { files, plane } = this.volume.parts
+    files.reap(plane.durableSeq())
+    const excess = files.diskBytes() - this.backlogBytes() - this.cacheBudgetBytes
+    if (excess > 0) this.evict(excess)
+    this.#look()
+    plane.setWriteBudget(this.#budget)
+  }
+
+  /** Lets cached content go, oldest first, until about so many bytes are free. */
+  evict(bytes: number): void {
+    const { files, tracker, plane } = this.volume.parts
+    const before = files.diskBytes()
+    for (const inos of files.oldestFirst()) {
+      for (const ino of inos) {
+        if (!tracker.hasFile(ino) && !this.volume.orphans.has(ino)) files.release(ino)
+      }
+      files.reap(plane.durableSeq())
+      if (before - files.diskBytes() >= bytes) return
+    }
+  }
+
+  #look(): void {
+    const { clock, files } = this.volume.parts
+    const disk = statfsSync(files.directory)
+    const free = disk.bavail * disk.bsize - RESERVE_BYTES - this.backlogBytes()
+    this.#budget = Math.floor(free / 2)
+    if (this.#budget < MIN_BUDGET_BYTES) this.#budget = 0
+    this.#lookedMs = clock.monotonicMs()
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * What all parts of the filesystem share: the index, the journal, the data plane, the author; and
+ * the one way to change anything: journal first, then index, then the caches above.
+ */
+import type { Clock } from '../base/clock.js'
+import { FsError } from '../base/errors.js'
+import type { Owner } from '../format/record.js'
+import type { Author } from '../union/author.js'
+import { encodeChanges, type Change } from '../union/changes.js'
+import type { Index } from '../union/index-store.js'
+import type { Row } from '../union/row.js'
+import type { Journal } from './journal.js'
+import type { LocalFiles } from './local-files.js'
+import { ATTR, type DataPlane } from './plane.js'
+import type { Tracker } from './tracker.js'
+
+/** First byte of a journal entry of JavaScript's. */
+export const META = { changes: 0, files: 1 } as const
+
+/** Who makes a request. */
+export interface Caller {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** How files show their owners. */
+export interface Ownership {
+  /** True: numeric ids are stored and shown; false: the mounting person's files are "self". */
+  readonly numericIds: boolean
+  /** Whoever mounts. */
+  readonly uid: number
+  readonly gid: number
+}
+
+/** The shared parts; see the file's head. */
+export interface VolumeParts {
+  readonly index: Index
+  readonly journal: Journal
+  readonly plane: DataPlane
+  readonly files: LocalFiles
+  readonly tracker: Tracker
+  readonly author: Author
+  readonly clock: Clock
+  readonly ownership: Ownership
+  /** Called when something became dirty, so that a commit gets scheduled. */
+  readonly wake: () => void
+}
+
+/** @see VolumeParts */
+export class Volume {
+  /** Nodes without a name that are still open (unlinked, or made by O_TMPFILE). */
+  readonly orphans = new Map<number, Row>()
+  readonly #scratch = Buffer.alloc(112)
+
+  constructor(readonly parts: VolumeParts) {}
+
+  /** The row of a node that is linked or still open. @throws {FsError} ENOENT (ESTALE to NFS) */
+  row(ino: number): Row {
+    const row = this.parts.index.node(ino) ?? this.orphans.get(ino)
+    if (!row) throw new FsError('ENOENT', `inode ${ino} is gone`)
+    return row
+  }
+
+  /** The row of a directory that is still linked. @throws {FsError} ENOENT, ENOTDIR */
+  directory(ino: number): Row {
+    const row = this.row(ino)
+    if ((row.mode & 0o170000) !== 0o040000) throw new FsError('ENOTDIR')
+    if (row.nlink === 0) throw new FsError('ENOENT', 'the directory was removed')
+    return row
+  }
+
+  /** A row with the size and times that the data plane has by now. */
+  current(ino: number): Row {
+    const row = this.row(ino)
+    if (!this.parts.plane.getInode(ino, this.#scratch)) return row
+    return row.with({
+      size: this.#scratch.readUIntLE(8, 6),
+      mtimeNs: this.#scratch.readBigInt64LE(24),
+      ctimeNs: this.#scratch.readBigInt64LE(32),
+      allocated: this.#scratch.readUIntLE(88, 6)
+    })
+  }
+
+  /** Journals changes and applies them. They survive kill -9 when this returns. */
+  apply(changes: readonly Change[]): void {
+    const { journal, index, tracker, wake } = this.parts
+    const payload = Buffer.concat([Buffer.of(META.changes), encodeChanges(changes)])
+    journal.append(payload)
+    index.apply(changes)
+    tracker.note(changes)
+    wake()
+  }
+
+  /** Changes a row that may be an orphan's, which is not in the index and needs no journal. */
+  put(row: Row, local: boolean): void {
+    if (row.nlink === 0 && row.ino !== 1) this.orphans.set(row.ino, row)
+    else this.apply([{ kind: 'node', ino: row.ino, row, local }])
+  }
+
+  /** Gives a row's inode to the data plane. */
+  show(row: Row): void {
+    this.parts.plane.putInodes(this.statOf(row), 1)
+  }
+
+  /** Tells the data plane of changed attributes. */
+  showAttr(row: Row, mask: number): void {
+    this.parts.plane.setAttr(row.ino, mask, this.statOf(row))
+  }
+
+  /** Tells the data plane of a directory's new times and link count. */
+  showDirectory(row: Row): void {
+    this.showAttr(row, ATTR.mtime | ATTR.ctime | ATTR.nlink)
+  }
+
+  /** The packed inode of a row as it is shown: "self" is whoever mounts. */
+  statOf(row: Row): Buffer {
+    const { ownership } = this.parts
+    if (!row.ownedBySelf || (row.uid === ownership.uid && row.gid === ownership.gid)) {
+      return row.stat
+    }
+    const stat = Buffer.from(row.stat)
+    stat.writeUInt32LE(ownership.uid, 56)
+    stat.writeUInt32LE(ownership.gid, 60)
+    return stat
+  }
+
+  /** How an owner is stored. */
+  ownerOf(uid: number, gid: number): Owner {
+    const { numericIds, uid: selfUid, gid: selfGid } = this.parts.ownership
+    if (!numericIds && uid === selfUid && gid === selfGid) return { type: 'self' }
+    return { type: 'ids', uid, gid }
+  }
+}

@@ -1,0 +1,318 @@
+/**
+ * Several devices that write to one drive, in memory: each has its own clock and merged records,
+ * works on the tree that it sees, and hears of the others' batches in any order, as bytes.
+ *
+ * The ledger beside it knows what must come out at the end: every content that nobody knowingly
+ * replaced or deleted, and nothing that everybody who touched it had deleted.
+ */
+import assert from 'node:assert'
+import { createHash } from 'node:crypto'
+import type { Entry, Tree } from '../../src/format/tree.js'
+import { type NodeId, ROOT_ID, derivedId, sequentialId } from '../../src/format/ids.js'
+import { EMPTY_MAP, replaceBlocks } from '../../src/format/content-map.js'
+import type { Content, DataVersion, NodeKind, NodeRecord, Place } from '../../src/format/record.js'
+import {
+  type GenerationNumber,
+  linkIdOf,
+  sameDot,
+  toGenerationNumber
+} from '../../src/format/ids.js'
+import { type Write, copyOf, newRecord, withAttr, withData } from '../../src/format/edit.js'
+import { dataLosers, dataWinner, isLive, liveLinks } from '../../src/format/winner.js'
+import { decodeRecord, encodeRecord } from '../../src/format/record-codec.js'
+import { receive, tick } from '../../src/format/hlc.js'
+import { withPlace, withoutPlace } from '../../src/format/edit.js'
+import { encodeMap } from '../../src/format/map-codec.js'
+import { materialise } from '../../src/format/tree.js'
+import { mergeRecord } from '../../src/format/merge.js'
+
+/** What one operation wrote: records as bytes, and which operations on each node its writer knew. */
+export interface Batch {
+  readonly records: readonly (readonly [NodeId, Buffer])[]
+  readonly known: ReadonlyMap<NodeId, readonly number[]>
+}
+
+/** An entry with the directory that it is shown in. */
+export interface Seen {
+  readonly dir: NodeId
+  readonly entry: Entry
+  readonly path: string
+}
+
+const CORE = Buffer.alloc(32, 1)
+
+/** The content with a number; equal numbers are equal contents. 0 is the empty file. */
+export function contentOf(id: number): Content {
+  const map =
+    id === 0
+      ? EMPTY_MAP
+      : replaceBlocks(EMPTY_MAP, [{ fileBlock: 0, count: 1, core: CORE, coreBlock: id }])
+  const hash = createHash('sha256').update(String(id)).digest()
+  return { type: 'file', size: id === 0 ? 0 : 1000, maps: [encodeMap(map)], hash }
+}
+
+/** The number of a file's content; null for others. */
+export function contentId(entry: {
+  readonly data: { readonly content: Content } | null
+}): number | null {
+  const content = entry.data?.content
+  if (content?.type !== 'file') return null
+  return content.size === 0 ? 0 : Number(contentNumbers.get(content.hash?.toString('hex') ?? ''))
+}
+
+const contentNumbers = new Map<string, number>()
+
+/** What must be true at the end. */
+export class Ledger {
+  readonly written = new Set<number>()
+  readonly overwritten = new Set<number>()
+  readonly deleted = new Set<number>()
+  /** Contents that got several nodes (copies, one name for two), so that one may outlive another. */
+  readonly spread = new Set<number>()
+  /** Deleted nodes, with the operations on them that the deleter knew. */
+  readonly deletions: { readonly node: NodeId; readonly known: ReadonlySet<number> }[] = []
+  readonly touching = new Map<NodeId, Set<number>>()
+  nextOp = 1
+  nextContent = 1
+
+  newContent(): Content {
+    const id = this.nextContent++
+    const content = contentOf(id)
+    if (content.type === 'file') contentNumbers.set(content.hash?.toString('hex') ?? '', id)
+    this.written.add(id)
+    return content
+  }
+}
+
+/** One device. */
+export class Device {
+  readonly batches: Batch[] = []
+  readonly records = new Map<NodeId, NodeRecord>()
+  readonly known = new Map<NodeId, Set<number>>()
+  #generation: GenerationNumber
+  #counter = 0
+  #hlc = 0n
+  #tree: Tree | null = null
+
+  constructor(
+    readonly index: number,
+    readonly skewMs: number,
+    readonly ledger: Ledger
+  ) {
+    this.#generation = toGenerationNumber(index + 1)
+  }
+
+  /** A new generation, as after a rotation of keys. */
+  rotate(): void {
+    this.#generation = toGenerationNumber(this.#generation + 10)
+    this.#counter = 0
+  }
+
+  tree(): Tree {
+    this.#tree ??= materialise(this.records, { deviceName: (generation) => `d${generation % 10}` })
+    return this.#tree
+  }
+
+  /** Everything in the tree, parents first. */
+  list(): Seen[] {
+    const found: Seen[] = []
+    const tree = this.tree()
+    const walk = (dir: NodeId, path: string): void => {
+      for (const entry of tree.dirs.get(dir) ?? []) {
+        const entryPath = `${path}/${entry.name.toString('latin1')}`
+        found.push({ dir, entry, path: entryPath })
+        if (entry.kind === 'dir') walk(entry.node, entryPath)
+      }
+    }
+    walk(ROOT_ID, '')
+    return found
+  }
+
+  receive(batch: Batch, nowMs: number): void {
+    for (const [node, bytes] of batch.records) {
+      const heard = decodeRecord(bytes)
+      const mine = this.records.get(node)
+      this.records.set(node, mine === undefined ? heard : mergeRecord(mine, heard))
+      const known = this.#knownOf(node)
+      for (const op of batch.known.get(node) ?? []) known.add(op)
+      for (const version of [...heard.data, ...heard.attr]) {
+        this.#hlc = receive(this.#hlc, version.stamp, nowMs + this.skewMs).last
+      }
+    }
+    this.#tree = null
+  }
+
+  /** Starts one operation. */
+  begin(nowMs: number): Operation {
+    const now = nowMs + this.skewMs
+    this.#hlc = tick(this.#hlc, now)
+    const write: Write = {
+      generation: this.#generation,
+      counter: ++this.#counter,
+      hlc: this.#hlc,
+      atNs: BigInt(now) * 1_000_000n
+    }
+    return new Operation(this, write, this.ledger.nextOp++)
+  }
+
+  /** Makes an operation's records visible here and a batch for the others. */
+  commit(changed: ReadonlyMap<NodeId, NodeRecord>, op: number): void {
+    const known = new Map<NodeId, readonly number[]>()
+    const records: [NodeId, Buffer][] = []
+    for (const [node, record] of changed) {
+      const ops = this.#knownOf(node).add(op)
+      const touching = this.ledger.touching.get(node) ?? new Set()
+      this.ledger.touching.set(node, touching.add(op))
+      known.set(node, [...ops])
+      this.records.set(node, record)
+      records.push([node, encodeRecord(record)])
+    }
+    this.batches.push({ records, known })
+    this.#tree = null
+  }
+
+  #knownOf(node: NodeId): Set<number> {
+    const known = this.known.get(node) ?? new Set<number>()
+    this.known.set(node, known)
+    return known
+  }
+}
+
+/** One operation of a device on the tree that it sees: what vfs will do. */
+export class Operation {
+  readonly #changed = new Map<NodeId, NodeRecord>()
+
+  constructor(
+    readonly device: Device,
+    readonly write: Write,
+    readonly id: number
+  ) {}
+
+  /** The new node's id. */
+  create(place: Place, kind: NodeKind, content?: Content): NodeId {
+    const node = sequentialId(this.write.generation, this.write.counter)
+    const owner = { type: 'self' } as const
+    const start = { kind, place, mode: 0o644, owner }
+    const record = newRecord(content === undefined ? start : { ...start, content }, this.write)
+    this.#changed.set(node, record)
+    return node
+  }
+
+  /** Replaces the content of all that stands for a name. */
+  overwrite(seen: Seen, content: Content): void {
+    const { ledger } = this.device
+    const old = contentId(seen.entry)
+    const nodes = this.#stand(seen)
+    if (nodes.length > 1) ledger.spread.add(contentId({ data: { content } }) ?? 0)
+    for (const node of nodes) {
+      const { record, write, base } = this.#settle(node, seen)
+      this.#changed.set(node, withData(record, { base, content, mtimeNs: write.atNs }, write))
+    }
+    if (old !== null) ledger.overwritten.add(old)
+  }
+
+  touch(seen: Seen): void {
+    for (const node of this.#stand(seen)) {
+      const { record, write, base } = this.#settle(node, seen)
+      this.#changed.set(node, withData(record, { base, mtimeNs: 5n }, write))
+    }
+  }
+
+  chmod(seen: Seen, mode: number): void {
+    for (const node of this.#stand(seen)) {
+      this.#changed.set(node, withAttr(this.#record(node), { mode }, this.write))
+    }
+  }
+
+  link(seen: Seen, place: Place): void {
+    const [node] = this.#stand(seen)
+    if (node) this.#changed.set(node, withPlace(this.#record(node), null, place, this.write))
+  }
+
+  /** Moves all that stands for a name. */
+  rename(seen: Seen, place: Place): void {
+    this.#stand(seen)
+    for (const { node, link } of this.#standing(seen)) {
+      const record = this.#record(node)
+      if (!liveLinks(record).some((each) => each.id === link) && record.kind !== 'dir') continue
+      this.#changed.set(node, withPlace(record, link, place, this.write))
+    }
+  }
+
+  /** Unlinks or removes all that stands for a name. */
+  remove(seen: Seen): void {
+    const { ledger, known } = this.device
+    this.#stand(seen)
+    for (const { node, link } of this.#standing(seen)) {
+      const { record, write } = this.#settle(node, seen)
+      const after = withoutPlace(record, link, write)
+      this.#changed.set(node, after)
+      if (record.kind === 'dir' || isLive(after)) continue
+      const old = contentId(seen.entry)
+      if (old !== null) ledger.deleted.add(old)
+      ledger.deletions.push({ node, known: new Set(known.get(node)).add(this.id) })
+    }
+  }
+
+  commit(): void {
+    if (this.#changed.size > 0) this.device.commit(this.#changed, this.id)
+  }
+
+  #record(node: NodeId): NodeRecord {
+    const record = this.#changed.get(node) ?? this.device.records.get(node)
+    assert(record, 'a shown node has a record')
+    return record
+  }
+
+  #standing({ entry }: Seen): Entry['standing'] {
+    if (entry.copyOf === null) return entry.standing
+    assert(entry.data)
+    return [{ node: entry.node, link: linkIdOf(entry.data.dot) }]
+  }
+
+  /** The nodes of an entry, after a copy without a record got one. */
+  #stand(seen: Seen): NodeId[] {
+    const { entry, dir } = seen
+    if (entry.copyOf === null) return [...new Set(entry.standing.map(({ node }) => node))]
+    if (!this.#changed.has(entry.node)) {
+      assert(entry.data)
+      const place = { parent: dir, name: entry.name }
+      const record = this.#record(entry.copyOf)
+      this.#changed.set(entry.node, copyOf(record, entry.data, place, this.write))
+      this.device.ledger.spread.add(contentId(entry) ?? 0)
+    }
+    return [entry.node]
+  }
+
+  /**
+   * Gives what a node's conflict shows beside an entry nodes of their own, so that a new version
+   * may cover it.
+   */
+  #settle(node: NodeId, { entry }: Seen): Settled {
+    const record = this.#record(node)
+    const base = record.data.find((version) => sameVersion(version, entry)) ?? dataWinner(record)
+    assert(base)
+    const losers = dataLosers(record, base)
+    if (losers.length === 0) return { record, base, write: this.write }
+    const shown = this.device.list()
+    for (const loser of losers) {
+      const copy = derivedId(node, loser.dot)
+      if (this.device.records.has(copy) || this.#changed.has(copy)) continue
+      const seen = shown.find((each) => each.entry.node === copy)
+      assert(seen, 'a loser is shown')
+      this.#stand(seen)
+    }
+    const write = { ...this.write, materialised: losers.map((loser) => loser.dot) }
+    return { record, base, write }
+  }
+}
+
+interface Settled {
+  readonly record: NodeRecord
+  readonly base: DataVersion
+  readonly write: Write
+}
+
+function sameVersion(version: DataVersion, { data }: Entry): boolean {
+  return data !== null && sameDot(version.dot, data.dot)
+}
