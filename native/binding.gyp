@@ -1,5 +1,5 @@
 {
-  "variables": { "asan%": 0 },
+  "variables": { "pcfs_sanitize%": 0 },
   "targets": [
     {
       "target_name": "pcfs",
@@ -36,7 +36,7 @@
       "cflags!": ["-O3"],
       "conditions": [
         [
-          "asan==1",
+          "pcfs_sanitize==1",
           {
             "cflags": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-O1"],
             "cflags_cc": ["-fno-sanitize=vptr"],

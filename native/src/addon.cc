@@ -130,9 +130,10 @@ struct Waker {
 };
 
 void callOnWork(napi_env env, napi_value callback, void *context, void *) {
+  if (!env) return;  // calls that were queued when it ended: the waker is gone already
   auto *waker = static_cast<Waker *>(context);
   auto session = waker->session.lock();
-  if (!env || !session) return;
+  if (!session) return;
   session->wakeDelivered();
   napi_call_function(env, waker->callbacks.Value(), callback, 0, nullptr, nullptr);
 }

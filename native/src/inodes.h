@@ -19,6 +19,8 @@ struct InodeRecord {
 };
 static_assert(sizeof(InodeRecord) == 112);
 constexpr uint32_t kRecordForce = 1;
+// The node has no extended attribute, so that the question each first write asks stays native.
+constexpr uint32_t kRecordPlain = 2;
 
 // Bits of setAttr's mask.
 enum AttrMask : uint32_t {
@@ -31,7 +33,8 @@ enum AttrMask : uint32_t {
   kAttrNlink = 64,
   kAttrRdev = 128,
   kAttrAllocated = 256,
-  kAttrBtime = 512
+  kAttrBtime = 512,
+  kAttrFlags = 1024
 };
 
 // Content of an inode that this device holds in a local file. Invariants: dirty is within valid;
@@ -43,6 +46,7 @@ struct LocalState {
   UndoMap undo;
   bool isFrozen = false;
   uint64_t frozenSize = 0, frozenBaseEnd = 0, frozenBaseEpoch = 0;
+  uint64_t frozenFloor = 0;  // the least size since the freeze: beyond it the cut's bytes are gone
   int64_t frozenMtimeNs = 0, frozenCtimeNs = 0;
   bool writing = false;  // somebody writes to the local file without the session mutex
   uint32_t pins = 0;     // somebody reads the local file without the session mutex

@@ -144,7 +144,7 @@ void Session::putInodes(const uint8_t *records, size_t count) {
     if (record.ino == 0) fail(EINVAL, "inode 0");
     Inode &inode = inodes_.obtain(record.ino);
     const bool force = (record.flags & kRecordForce) != 0;
-    record.flags = 0;
+    record.flags &= kRecordPlain;
     if (inode.known && inode.hasLocalState() && !force) {
       record.size = inode.record.size;
       record.mtimeNs = inode.record.mtimeNs;
@@ -155,7 +155,9 @@ void Session::putInodes(const uint8_t *records, size_t count) {
     }
     inode.record = record;
     inode.known = true;
-    settle(inode);
+    // Not told of as an orphan: a file made without a name is put before it is opened.
+    inodes_.settle(inode);
+    inode.orphanTold = false;
   }
 }
 
@@ -180,6 +182,7 @@ void Session::setAttr(uint64_t ino, uint32_t mask, const InodeRecord &record) {
   if (mask & kAttrRdev) to.rdev = record.rdev;
   if (mask & kAttrAllocated) to.allocatedBytes = record.allocatedBytes;
   if (mask & kAttrBtime) to.btimeNs = record.btimeNs;
+  if (mask & kAttrFlags) to.flags = record.flags & kRecordPlain;
   settle(inode);
 }
 

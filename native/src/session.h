@@ -199,6 +199,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Outcome onOpendir(const Request &request);
   Outcome onReaddir(const Request &request, bool plus);
   Outcome onReleasedir(const Request &request);
+  Outcome onXattr(const Request &request);
   Outcome onOpen(const Request &request);
   Outcome onRelease(const Request &request);
   Outcome onFlush(const Request &request);
@@ -288,6 +289,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::condition_variable syncCv_;
   SyncWaiters syncWaiters_;
   bool syncAsked_ = false;
+  bool journalLost_ = false;  // sync thread only
   std::atomic<uint64_t> durableSeq_{0};
 
   struct Notice {

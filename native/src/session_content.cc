@@ -142,6 +142,8 @@ void Session::setWriteBudget(int64_t bytes) {
 void Session::setBase(uint64_t ino, uint64_t baseEnd, uint64_t baseEpoch) {
   std::lock_guard<std::mutex> lock(mutex_);
   Inode &inode = known(ino);
+  // A truncation since the freeze, maybe followed by an extension, cut the cut's bytes off.
+  if (inode.local && inode.local->isFrozen) baseEnd = std::min(baseEnd, inode.local->frozenFloor);
   inode.record.baseEnd = baseEnd;
   inode.record.baseEpoch = baseEpoch;
 }
@@ -157,6 +159,7 @@ uint64_t Session::truncate(uint64_t ino, uint64_t size, int64_t timeNs) {
     if (inode.local) {
       inode.local->valid.remove(size, UINT64_MAX);
       inode.local->dirty.remove(size, UINT64_MAX);
+      inode.local->frozenFloor = std::min(inode.local->frozenFloor, size);
     }
     record.baseEnd = std::min(record.baseEnd, size);
     record.allocatedBytes = std::min(record.allocatedBytes, (size + 4095) & ~uint64_t(4095));

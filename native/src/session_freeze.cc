@@ -70,7 +70,7 @@ uint64_t Session::freeze(const std::vector<uint64_t> &inos) {
     local.isFrozen = true;
     local.frozen.clear();
     local.frozen.swap(local.dirty);
-    local.frozenSize = inode.record.size;
+    local.frozenSize = local.frozenFloor = inode.record.size;
     local.frozenMtimeNs = inode.record.mtimeNs;
     local.frozenCtimeNs = inode.record.ctimeNs;
     local.frozenBaseEnd = inode.record.baseEnd;

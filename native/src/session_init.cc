@@ -77,6 +77,9 @@ Outcome Session::dispatch(const Request &request) {
       return onRead(request);
     case FUSE_WRITE:
       return onWrite(request);
+    case FUSE_GETXATTR:
+    case FUSE_LISTXATTR:
+      return onXattr(request);
     case FUSE_INTERRUPT:
       return onInterrupt(request);
     case FUSE_DESTROY:
@@ -96,8 +99,6 @@ Outcome Session::dispatch(const Request &request) {
     case FUSE_TMPFILE:
     case FUSE_STATFS:
     case FUSE_SETXATTR:
-    case FUSE_GETXATTR:
-    case FUSE_LISTXATTR:
     case FUSE_REMOVEXATTR:
     case FUSE_FALLOCATE:
     case FUSE_LSEEK:

@@ -7,6 +7,8 @@
 
 #include "session.h"
 
+#include <string_view>
+
 namespace pcfs {
 namespace {
 
@@ -124,6 +126,27 @@ Outcome Session::onGetattr(const Request &request) {
   }
   setTtl(options_.attrTtlS, &out.attr_valid, &out.attr_valid_nsec);
   answer(request, &out, sizeof out);
+  return Outcome::kAnswered;
+}
+
+// The kernel asks for security.capability before the first write to a file, and ls for others.
+Outcome Session::onXattr(const Request &request) {
+  const auto *in = request.body<fuse_getxattr_in>();
+  if (!in) return answerError(request, EINVAL);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const Inode *inode = inodes_.findKnown(request.in->nodeid);
+    if (!inode || !(inode->record.flags & kRecordPlain)) return Outcome::kToJs;
+  }
+  if (request.in->opcode == FUSE_GETXATTR) {
+    const char *name = reinterpret_cast<const char *>(in + 1);
+    const size_t length = request.in->len - sizeof *request.in - sizeof *in;
+    const std::string_view given(name, strnlen(name, length));
+    if (given.rfind("security.", 0) != 0 && given.rfind("user.", 0) != 0) return Outcome::kToJs;
+    return answerError(request, ENODATA);
+  }
+  const fuse_getxattr_out none{};
+  answer(request, &none, in->size == 0 ? sizeof none : 0);
   return Outcome::kAnswered;
 }
 

@@ -281,6 +281,10 @@ interface Patch extends FileRange {
 }
 
 function edited(map: ContentMap, patches: readonly Patch[]): ContentMap {
+  for (const [index, patch] of patches.entries()) {
+    const before = patches[index - 1]
+    assert(patch.count > 0 && patch.fileBlock >= (before ? runEnd(before) : 0), 'unsorted edits')
+  }
   const leaves = map.leaves.filter((leaf) => {
     const patch = patches[firstEndingAfter(patches, leaf.fileBlock, runEnd)]
     if (!patch || patch.fileBlock >= leafEnd(leaf)) return true

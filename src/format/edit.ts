@@ -10,10 +10,17 @@ import { type Dot, type GenerationNumber, type LinkId, linkIdOf, sameDot } from 
 import { EMPTY_VECTOR, counterOf, join, withDot } from './vector.js'
 import { EMPTY_MAP } from './content-map.js'
 import type { Stamp } from './hlc.js'
-import { attrFields, dataLosers, dataWinner, liveLinks, placeWinner } from './winner.js'
+import {
+  attrFields,
+  dataCandidates,
+  dataLosers,
+  dataWinner,
+  liveLinks,
+  placeWinner
+} from './winner.js'
 import { encodeMap } from './map-codec.js'
 import { isName } from './name-rules.js'
-import { normaliseMaps } from './register.js'
+import { maximal, normaliseMaps } from './register.js'
 
 /** One write of this device: the same for all registers and nodes that one operation changes. */
 export interface Write {
@@ -53,6 +60,8 @@ export interface NewNode {
 
 /** A change of the data register; what is not given stays. */
 export interface DataChange {
+  /** The version that was shown. Default: the record's winner; another one for a companion. */
+  readonly base?: DataVersion
   readonly content?: Content
   readonly mtimeNs?: bigint
 }
@@ -159,9 +168,9 @@ export function withoutPlace(record: NodeRecord, link: LinkId, write: Write): No
   assert(base, 'unlink of a link that is not there')
   const isLast = !liveLinks(record).some((other) => other.id !== link)
   if (isLast) {
-    for (const loser of dataLosers(record)) {
-      assert(isMaterialised(loser, write), 'unlink beside a loser that is not materialised')
-    }
+    const [shown] = dataCandidates(record).filter((version) => !isMaterialised(version, write))
+    const left = dataLosers(record, shown).filter((version) => !isMaterialised(version, write))
+    assert(left.length === 0, 'unlink beside a loser that is not materialised')
   }
   return putPlace(record, link, {
     ...nextHead(record.places.get(link) ?? [], write),
@@ -183,9 +192,9 @@ function seenNow(record: NodeRecord): Seen {
  *   cannot leave it out
  */
 export function withData(record: NodeRecord, change: DataChange, write: Write): NodeRecord {
-  const base = dataWinner(record)
+  const base = change.base ?? dataWinner(record)
   assert(base, 'no content to start from')
-  const left = dataLosers(record).filter((loser) => !isMaterialised(loser, write))
+  const left = dataLosers(record, base).filter((loser) => !isMaterialised(loser, write))
   assert(
     left.every((loser) => loser.dot.generation !== write.generation),
     'an own loser that is not materialised'
@@ -199,8 +208,7 @@ export function withData(record: NodeRecord, change: DataChange, write: Write): 
     mtimeNs: change.mtimeNs ?? base.mtimeNs,
     content: content.type === 'file' ? { ...content, maps: normaliseMaps(content.maps) } : content
   }
-  // A loser that stays has, as always, its place behind the winner; the base was the greatest.
-  return { ...record, data: [version, ...left] }
+  return { ...record, data: maximal([version, ...left]) }
 }
 
 /** The next version of the attributes. */
@@ -286,7 +294,8 @@ function joinAll(versions: readonly VersionHead[]): readonly number[] {
 function nextHead(covered: readonly VersionHead[], write: Write): VersionHead {
   const past = joinAll(covered)
   const dot = { generation: write.generation, counter: write.counter }
-  assert(counterOf(past, dot.generation) < dot.counter, 'a dot that was issued before')
+  // Equal: the same operation changes its own version again before anybody has seen it.
+  assert(counterOf(past, dot.generation) <= dot.counter, 'a dot older than what it covers')
   let stamp = write.hlc
   for (const version of covered) if (version.stamp >= stamp) stamp = version.stamp + 1n
   return { dot, vector: withDot(past, dot), stamp, atNs: write.atNs, unknown: null }

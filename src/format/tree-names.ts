@@ -10,7 +10,7 @@ import { type ConflictMark, conflictName } from './conflict-name.js'
 import type { DataVersion, VersionHead } from './record.js'
 import type { Entry, Folder, Merging } from './tree.js'
 import { type GenerationNumber, type NodeId, derivedHex, derivedId } from './ids.js'
-import { liveLinks, sameContent } from './winner.js'
+import { sameContent } from './winner.js'
 import type { LivePlace } from './tree-places.js'
 import { MAX_NAME_BYTES } from './name-rules.js'
 import { byWinner } from './register.js'
@@ -160,9 +160,9 @@ function pendingOf(candidate: Candidate): Pending {
 }
 
 /** The losers of a node's content that have no record of their own yet, at its first link. */
-function copiesOf(place: LivePlace, { records, shownOf }: Merging): Pending[] {
+function copiesOf(place: LivePlace, { records, shownOf, firstLinks }: Merging): Pending[] {
   if (place.record.data.length <= 1) return []
-  if (liveLinks(place.record)[0]?.id !== place.link.id) return []
+  if (firstLinks.get(place.node) !== place.link.id) return []
   const copies: Pending[] = []
   for (const loser of shownOf(place).losers) {
     const node = derivedId(place.node, loser.dot)

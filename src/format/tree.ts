@@ -8,7 +8,7 @@ import { COMPANION_SUFFIXES, companionOf } from './companions.js'
 import type { DataVersion, NodeKind, NodeRecord } from './record.js'
 import { type GenerationNumber, type NodeId, ROOT_ID, compareLinks } from './ids.js'
 import { type LivePlace, type Records, livePlaces, placeDirs } from './tree-places.js'
-import { dataCandidates, dataLosers, dataWinner, liveLinks } from './winner.js'
+import { dataCandidates, dataLosers, dataWinner } from './winner.js'
 import { byWinner } from './register.js'
 import type { LinkId } from './ids.js'
 import { resolveNames } from './tree-names.js'
@@ -77,6 +77,8 @@ export interface Merging {
   readonly companions: readonly string[]
   /** What is shown of a node's content, decided once for all of its links. */
   readonly shownOf: (place: LivePlace) => Shown
+  /** The first reachable link of each node with a conflict: where its copies are shown. */
+  readonly firstLinks: ReadonlyMap<NodeId, LinkId>
 }
 
 /** The tree that a set of records is. Pure; the order of the records does not matter. */
@@ -84,9 +86,10 @@ export function materialise(records: Records, options: MergeOptions): Tree {
   const companions = options.companions ?? COMPANION_SUFFIXES
   const live = livePlaces(records, placeDirs(records))
   const { folders, orphans } = foldersOf(live)
-  const decided = decideContents(folders, companions)
+  const firstLinks = firstLinksOf(folders)
+  const decided = decideContents(folders, companions, firstLinks)
   const shownOf = (place: LivePlace): Shown => decided.get(place.node) ?? shownAlone(place.record)
-  const merging: Merging = { records, options, companions, shownOf }
+  const merging: Merging = { records, options, companions, shownOf, firstLinks }
   const dirs = new Map<NodeId, readonly Entry[]>()
   for (const folder of folders) dirs.set(folder.node, resolveNames(folder, merging))
   return { dirs, orphans }
@@ -155,7 +158,8 @@ function folderOf(node: NodeId, places: readonly LivePlace[]): Folder {
  */
 function decideContents(
   folders: readonly Folder[],
-  suffixes: readonly string[]
+  suffixes: readonly string[],
+  firstLinks: ReadonlyMap<NodeId, LinkId>
 ): ReadonlyMap<NodeId, Shown> {
   const decided = new Map<NodeId, Shown>()
   for (const { groups } of folders) {
@@ -167,7 +171,7 @@ function decideContents(
       if (base === undefined) continue
       const winner = decided.get(base.node)?.winner ?? dataWinner(base.record)
       for (const place of group) {
-        if (!isConflicted(place) || liveLinks(place.record)[0]?.id !== place.link.id) continue
+        if (!isConflicted(place) || firstLinks.get(place.node) !== place.link.id) continue
         const follows = dataCandidates(place.record).find(
           (version) => version.dot.generation === winner?.dot.generation
         )
@@ -177,6 +181,18 @@ function decideContents(
     }
   }
   return decided
+}
+
+function firstLinksOf(folders: readonly Folder[]): ReadonlyMap<NodeId, LinkId> {
+  const first = new Map<NodeId, LinkId>()
+  for (const { groups } of folders) {
+    for (const { node, link, record } of [...groups.values()].flat()) {
+      if (record.data.length <= 1) continue
+      const known = first.get(node)
+      if (known === undefined || compareLinks(link.id, known) < 0) first.set(node, link.id)
+    }
+  }
+  return first
 }
 
 function isConflicted(place: LivePlace): boolean {

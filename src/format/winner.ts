@@ -51,11 +51,12 @@ export function sameContent(a: Content, b: Content): boolean {
 export function dataCandidates(record: NodeRecord): readonly DataVersion[] {
   const all = record.data
   if (all.length <= 1) return all
+  const current = all.filter((version) => !all.some((other) => outdates(other, version)))
+  const written = current.length > 0 ? current : all
   const seen = seenOf(record)
-  const unseen = seen === null ? all : all.filter((version) => !covers(seen.data, version.dot))
-  const written = unseen.length > 0 ? unseen : all
-  const current = written.filter((version) => !written.some((other) => outdates(other, version)))
-  return current.length > 0 ? current : written
+  if (seen === null) return written
+  const unseen = written.filter((version) => !covers(seen.data, version.dot))
+  return unseen.length > 0 ? unseen : written
 }
 
 /** Whether `a` was written knowing the content of `b`, which itself did not know the one of `a`. */

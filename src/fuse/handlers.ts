@@ -219,6 +219,8 @@ const removexattr: Handler = (request, slot, { session, filesystem }) => {
 }
 
 const fallocate: Handler = (request, slot, { session, filesystem }) => {
+  // The kernel leaves this one to us and does not say whether the caller may keep the bits.
+  if (request.uid !== 0) filesystem.attributes.set(request.ino, { killSuidGid: true })
   filesystem.content.allocate(request.ino, request.u32(24), request.u64(8), request.u64(16))
   session.replyOk(slot)
 }

@@ -33,6 +33,9 @@ export const INODE_RECORD = {
 /** Record flag: overwrite size, mtime, ctime, base and allocation even of an inode with local state. */
 export const INODE_FORCE = 1
 
+/** Record flag: the node has no extended attributes; LISTXATTR and GETXATTR are answered natively. */
+export const INODE_PLAIN = 2
+
 /** Mask bits of {@link Session.setAttr}. */
 export const ATTR = {
   mode: 1,
@@ -44,7 +47,8 @@ export const ATTR = {
   nlink: 64,
   rdev: 128,
   allocated: 256,
-  btime: 512
+  btime: 512,
+  flags: 1024
 } as const
 
 /** First number of an event triple, see {@link Session.takeEvents}. The third is 0 unless named. */
@@ -228,7 +232,11 @@ export interface Session extends ContentAccess {
   getFrozen(ino: number, record: Uint8Array): boolean
   /** Changes the fields that `mask` ({@link ATTR}) names. @throws ENOENT unknown */
   setAttr(ino: number, mask: number, record: Uint8Array): void
-  /** New base content: all non-valid bytes below `baseEnd` are to be filled from it. */
+  /**
+   * New base content: all non-valid bytes below `baseEnd` are to be filled from it. When a freeze was
+   * ingested, call this before `thaw` with the size of the freeze: native lowers `baseEnd` to the
+   * least size that the file has had since, so that bytes cut off meanwhile do not come back.
+   */
   setBase(ino: number, baseEnd: number, baseEpoch: number): void
   /**
    * Forgets the record (lookups and opens stay counted, so it may come back by putInodes) and its

@@ -23,6 +23,7 @@ import { ClearedCore } from './cleared-core.js'
 import { FileIngest } from './ingest.js'
 import * as keys from './key-spaces.js'
 import { compactSpace, spaceOf } from './space.js'
+import { COMMIT_LIMIT } from './types.js'
 import type {
   BlockRun,
   CommitBatch,
@@ -34,12 +35,6 @@ import type {
   ReadOptions,
   SpaceInfo
 } from './types.js'
-
-/**
- * Most entries (nodes and names together) of one commit: it is one write of RocksDB, and its blocks
- * are in memory until then, about 1 KiB each.
- */
-const COMMIT_LIMIT = 65_536
 
 /** Most blocks of one read: 16 MiB. */
 const READ_LIMIT = 256
@@ -158,7 +153,7 @@ export class Generation {
   /**
    * Writes records and directory entries as one atomic bee batch, sorted. May be repeated with the
    * same input: the outcome is the same. Durable after the next `barrier`.
-   * @param batch at most `COMMIT_LIMIT` entries; some 5,000 at a time stall the thread the least
+   * @param batch at most `COMMIT_LIMIT` entries
    * @returns the bee's version after it
    */
   async commit(batch: CommitBatch): Promise<number> {

@@ -80,6 +80,9 @@ export interface DirentEntry {
   readonly value: Uint8Array | null
 }
 
+/** Most records (nodes and dirents together) of one commit. */
+export const COMMIT_LIMIT = 5000
+
 /** One commit: all of it or nothing becomes visible. */
 export interface CommitBatch {
   readonly nodes: readonly NodeEntry[]

@@ -10,8 +10,8 @@ import { openError, writeError } from './errors.js'
 import { WalBarrier } from './wal.js'
 import Corestore from 'corestore'
 import CoreStorage from 'hypercore-storage'
-import { lstat, mkdir, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { lstat, mkdir, open, readdir, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 /**
  * 16 MiB memtables: a reopen replays at most that much log, and two of them are the largest part
@@ -72,6 +72,7 @@ export class Store {
   static async open(options: StoreOptions): Promise<Store> {
     try {
       await mkdir(options.directory, { recursive: true, mode: 0o700 })
+      await dropTornDeviceFile(options.directory)
       const storage = new CoreStorage(options.directory, {
         writeBufferSize: WRITE_BUFFER_BYTES,
         maxBackgroundJobs: 2,
@@ -85,6 +86,7 @@ export class Store {
       })
       try {
         await corestore.ready()
+        await syncNames(options.directory)
       } catch (error) {
         await storage.close().catch(() => undefined)
         throw error
@@ -172,6 +174,31 @@ export class Store {
     } finally {
       await this.#wal.close()
       await this.#corestore.close()
+    }
+  }
+}
+
+/** What hypercore-storage knows its own directory by; it is written without a sync. */
+const DEVICE_FILE = 'CORESTORE'
+
+/**
+ * Removes a device file without content, which would make the store look copied for ever. Only a
+ * power loss during the first open leaves one: an open that has returned has synced it.
+ */
+async function dropTornDeviceFile(directory: string): Promise<void> {
+  const path = join(directory, DEVICE_FILE)
+  const found = await lstat(path).catch(() => null)
+  if (found?.size === 0) await unlink(path)
+}
+
+/** Makes the device file and the names of the store durable; nothing to do on a later open. */
+async function syncNames(directory: string): Promise<void> {
+  for (const path of [join(directory, DEVICE_FILE), directory, dirname(directory)]) {
+    const handle = await open(path, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
     }
   }
 }

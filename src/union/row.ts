@@ -36,6 +36,8 @@ export interface RowFields {
   readonly uid: number
   readonly gid: number
   readonly rdev: number
+  /** What the native inode table wants to know; 2 = no extended attributes. */
+  readonly flags: number
   /** Content at or beyond this file offset that is not held locally reads as zeros. */
   readonly baseEnd: number
   /** Counts the changes of the content map, so that a late fetch of the old one is refused. */
@@ -67,6 +69,7 @@ const LAYOUT: Readonly<Record<Field, readonly [offset: number, kind: Kind]>> = {
   uid: [56, 'u32'],
   gid: [60, 'u32'],
   rdev: [64, 'u32'],
+  flags: [68, 'u32'],
   baseEnd: [72, 'u64'],
   baseEpoch: [80, 'u64'],
   allocated: [88, 'u64'],

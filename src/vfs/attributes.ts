@@ -4,7 +4,7 @@ import { FsError } from '../base/errors.js'
 import { withAttr, withData } from '../format/edit.js'
 import { attrWinner, dataWinner } from '../format/winner.js'
 import type { Row } from '../union/row.js'
-import { ATTR } from './plane.js'
+import { ATTR, PLAIN } from './plane.js'
 import type { Volume } from './volume.js'
 
 const S_ISUID = 0o4000
@@ -12,8 +12,8 @@ const S_ISGID = 0o2000
 const S_IXGRP = 0o0010
 /** Flags of setxattr(2). */
 const XATTR = { create: 1, replace: 2 } as const
-/** Names that other namespaces' semantics would be wrong for without kernel support. */
-const REFUSED = /^system\./
+/** The namespaces of xattr(7) that a filesystem only has to store. */
+const STORED = /^(user|trusted|security)\../
 /** Bytes of all extended attributes of one node: they are part of its record. */
 const XATTR_TOTAL = 1024 * 1024
 
@@ -82,7 +82,7 @@ export class Attributes {
 
   /** The value of an extended attribute. @throws {FsError} ENODATA, EOPNOTSUPP */
   getXattr(ino: number, name: string): Buffer {
-    if (REFUSED.test(name)) throw new FsError('EOPNOTSUPP')
+    if (!STORED.test(name)) throw new FsError('EOPNOTSUPP')
     const value = attrWinner(this.volume.row(ino).record)?.xattrs.get(name)
     if (!value) throw new FsError('ENODATA')
     return value
@@ -100,7 +100,7 @@ export class Attributes {
    * @throws {FsError} EEXIST, ENODATA, ENOSPC, EOPNOTSUPP
    */
   setXattr(ino: number, name: string, value: Buffer, flags: number): void {
-    if (REFUSED.test(name)) throw new FsError('EOPNOTSUPP')
+    if (!STORED.test(name)) throw new FsError('EOPNOTSUPP')
     const xattrs = attrWinner(this.volume.row(ino).record)?.xattrs
     const old = xattrs?.get(name)
     if (old && flags & XATTR.create) throw new FsError('EEXIST')
@@ -158,8 +158,9 @@ export class Attributes {
     const old = this.volume.current(ino)
     const write = author.write()
     const record = withAttr(old.record, { xattrs: new Map([[name, value]]) }, write)
-    const row = old.with({ ctimeNs: write.atNs }, record)
+    const flags = attrWinner(record)?.xattrs.size === 0 ? PLAIN : 0
+    const row = old.with({ ctimeNs: write.atNs, flags }, record)
     this.volume.put(row, false)
-    this.volume.showAttr(row, ATTR.ctime)
+    this.volume.showAttr(row, ATTR.ctime | ATTR.flags)
   }
 }

@@ -14,12 +14,12 @@ import { Attributes } from './attributes.js'
 import { Content } from './content.js'
 import type { ContentStore } from './content-store.js'
 import { Directories } from './directory.js'
-import { History, type HistoryLimits } from './history.js'
-import { BLOBS_KEY, Ingester, blobsLengthChange } from './ingester.js'
+import { BLOBS_KEY, History, blobsLengthChange, type HistoryLimits } from './history.js'
+import { Ingester } from './ingester.js'
 import { Journal, type Crc32c } from './journal.js'
 import { LocalFiles } from './local-files.js'
 import { Namespace } from './namespace.js'
-import type { DataPlane } from './plane.js'
+import { PLAIN, type DataPlane } from './plane.js'
 import { SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
@@ -291,6 +291,7 @@ export class Filesystem {
     const fields = {
       ino: ROOT_INO,
       size: 4096,
+      flags: PLAIN,
       mode: 0o040755,
       nlink: 2,
       uid: ownership.uid,

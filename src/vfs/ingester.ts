@@ -15,11 +15,12 @@ import { direntKey, encodeClaims, type Claim } from '../format/dirent.js'
 import { linkDot, type NodeId } from '../format/ids.js'
 import { decodeMap, encodeMap } from '../format/map-codec.js'
 import { contentMapOf, dataWinner, placeWinner } from '../format/winner.js'
+import { COMMIT_LIMIT } from '../generation/types.js'
 import type { BlockRun, DirentEntry, IngestResult, NodeEntry } from '../generation/types.js'
 import type { Change } from '../union/changes.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
 import type { ContentStore, FrozenFile } from './content-store.js'
-import { deadKey, type History } from './history.js'
+import { blobsLengthChange, deadKey, type History } from './history.js'
 import { nameBytes } from './namespace.js'
 import { RANGES } from './plane.js'
 import type { Batch } from './tracker.js'
@@ -27,8 +28,6 @@ import type { Volume } from './volume.js'
 
 /** Most files of one commit: a freeze is short however many are dirty. */
 const FILES_PER_COMMIT = 4096
-/** Entries of one bee batch. */
-const RECORDS_PER_BATCH = 5000
 /** A change waits this long for others to come with it. */
 const QUIET_MS = 200
 /** After a failure, before the next try. */
@@ -242,23 +241,33 @@ export class Ingester {
     // A node's record and the entries that name it stay together, so that each batch by itself is
     // a tree whose every place has its entry.
     const byNode = new Map<number, DirentEntry[]>()
+    const removed: DirentEntry[] = []
     for (const { ino, entry } of snapshot.dirents) {
       const entries = byNode.get(ino)
-      if (entries) entries.push(entry)
+      if (ino === 0) removed.push(entry)
+      else if (entries) entries.push(entry)
       else byNode.set(ino, [entry])
     }
     let nodes: NodeEntry[] = []
     let dirents: DirentEntry[] = []
-    for (const ino of new Set([...rows.keys(), ...byNode.keys()])) {
-      const row = rows.get(ino)
-      if (row !== undefined) nodes.push({ id: author.idOf(ino), record: row && row.recordBytes })
-      dirents.push(...(byNode.get(ino) ?? []))
-      if (nodes.length + dirents.length < RECORDS_PER_BATCH - 100) continue
+    const send = async (room: number): Promise<void> => {
+      if (nodes.length + dirents.length + room <= COMMIT_LIMIT) return
       await this.parts.store.commit({ nodes, dirents })
       nodes = []
       dirents = []
     }
-    if (nodes.length + dirents.length > 0) await this.parts.store.commit({ nodes, dirents })
+    for (const ino of new Set([...rows.keys(), ...byNode.keys()])) {
+      const row = rows.get(ino)
+      const entries = byNode.get(ino) ?? []
+      await send(entries.length + 1)
+      if (row !== undefined) nodes.push({ id: author.idOf(ino), record: row && row.recordBytes })
+      dirents.push(...entries)
+    }
+    for (const entry of removed) {
+      await send(1)
+      dirents.push(entry)
+    }
+    if (nodes.length + dirents.length > 0) await send(COMMIT_LIMIT)
   }
 
   /** The files' new maps into the journal and the index; the frozen bytes are let go. */
@@ -306,16 +315,6 @@ export class Ingester {
       dataSeq: seq
     })
   }
-}
-
-/** Book-keeping key of the blobs core's length: blocks beyond it are in no row's map. */
-export const BLOBS_KEY = 'blobs'
-
-/** The note of the blobs core's length that goes with a commit. */
-export function blobsLengthChange(length: number): Change {
-  const value = Buffer.alloc(6)
-  value.writeUIntLE(length, 0, 6)
-  return { kind: 'meta', key: BLOBS_KEY, value }
 }
 
 /** A row with the content that was ingested; metadata that is newer than the freeze stays. */

@@ -8,7 +8,7 @@
  * A local file goes when no node is bound to it any more and the journal entry that made it so is
  * durable: otherwise a power loss could bring a file back whose bytes are gone.
  */
-import { closeSync, fsyncSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readdirSync, statSync, unlink, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Binding, DataPlane } from './plane.js'
 
@@ -151,7 +151,8 @@ export class LocalFiles {
         continue
       }
       this.plane.removeFile(doomed.file.id)
-      unlinkSync(doomed.file.path)
+      // Freeing a slab's thousand extents takes ms; if it fails, the next start sweeps it.
+      unlink(doomed.file.path, () => undefined)
     }
     this.#doomed = waiting
   }

@@ -9,7 +9,7 @@ import type { Content, NodeKind, Place } from '../format/record.js'
 import type { Change, Dirent, Name } from '../union/changes.js'
 import { Row } from '../union/row.js'
 import { contentMapOf, dataWinner } from '../format/winner.js'
-import { ATTR } from './plane.js'
+import { ATTR, PLAIN } from './plane.js'
 import { deadKey } from './history.js'
 import type { Caller, Volume } from './volume.js'
 
@@ -320,6 +320,7 @@ export class Namespace {
       ino,
       mode,
       rdev,
+      flags: PLAIN,
       gid,
       uid: caller.uid,
       nlink: kind === 'dir' ? 2 : 1,

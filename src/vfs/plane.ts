@@ -17,8 +17,12 @@ export const ATTR = {
   ctime: 32,
   nlink: 64,
   rdev: 128,
-  allocated: 256
+  allocated: 256,
+  flags: 1024
 } as const
+
+/** Flag of a packed inode: it has no extended attributes. */
+export const PLAIN = 2
 
 /** Where a file's local bytes are: file offset x is at `base + x` of the local file. */
 export interface Binding {

@@ -178,7 +178,7 @@ function restore(volume: Volume, state: LocalState): void {
   const stat = Buffer.from(
     row.with({ size, baseEnd, mtimeNs: timeNs, ctimeNs: maxOf(row.ctimeNs, timeNs) }).stat
   )
-  stat.writeUInt32LE(INODE_FORCE, 68)
+  stat.writeUInt32LE(stat.readUInt32LE(68) | INODE_FORCE, 68)
   plane.putInodes(stat, 1)
   if (binding) {
     files.adopt(ino, binding)

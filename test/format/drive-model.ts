@@ -10,10 +10,15 @@ import { createHash } from 'node:crypto'
 import type { Entry, Tree } from '../../src/format/tree.js'
 import { type NodeId, ROOT_ID, derivedId, sequentialId } from '../../src/format/ids.js'
 import { EMPTY_MAP, replaceBlocks } from '../../src/format/content-map.js'
-import type { Content, NodeKind, NodeRecord, Place } from '../../src/format/record.js'
-import { type GenerationNumber, linkIdOf, toGenerationNumber } from '../../src/format/ids.js'
+import type { Content, DataVersion, NodeKind, NodeRecord, Place } from '../../src/format/record.js'
+import {
+  type GenerationNumber,
+  linkIdOf,
+  sameDot,
+  toGenerationNumber
+} from '../../src/format/ids.js'
 import { type Write, copyOf, newRecord, withAttr, withData } from '../../src/format/edit.js'
-import { dataLosers, isLive, liveLinks } from '../../src/format/winner.js'
+import { dataLosers, dataWinner, isLive, liveLinks } from '../../src/format/winner.js'
 import { decodeRecord, encodeRecord } from '../../src/format/record-codec.js'
 import { receive, tick } from '../../src/format/hlc.js'
 import { withPlace, withoutPlace } from '../../src/format/edit.js'
@@ -47,7 +52,9 @@ export function contentOf(id: number): Content {
 }
 
 /** The number of a file's content; null for others. */
-export function contentId(entry: Pick<Entry, 'data'>): number | null {
+export function contentId(entry: {
+  readonly data: { readonly content: Content } | null
+}): number | null {
   const content = entry.data?.content
   if (content?.type !== 'file') return null
   return content.size === 0 ? 0 : Number(contentNumbers.get(content.hash?.toString('hex') ?? ''))
@@ -60,8 +67,8 @@ export class Ledger {
   readonly written = new Set<number>()
   readonly overwritten = new Set<number>()
   readonly deleted = new Set<number>()
-  /** Contents that somebody gave a node of its own, so that it may outlive a replacement. */
-  readonly materialised = new Set<number>()
+  /** Contents that got several nodes (copies, one name for two), so that one may outlive another. */
+  readonly spread = new Set<number>()
   /** Deleted nodes, with the operations on them that the deleter knew. */
   readonly deletions: { readonly node: NodeId; readonly known: ReadonlySet<number> }[] = []
   readonly touching = new Map<NodeId, Set<number>>()
@@ -195,17 +202,19 @@ export class Operation {
   overwrite(seen: Seen, content: Content): void {
     const { ledger } = this.device
     const old = contentId(seen.entry)
-    for (const node of this.#stand(seen)) {
-      const { record, write } = this.#settle(node)
-      this.#changed.set(node, withData(record, { content, mtimeNs: write.atNs }, write))
+    const nodes = this.#stand(seen)
+    if (nodes.length > 1) ledger.spread.add(contentId({ data: { content } }) ?? 0)
+    for (const node of nodes) {
+      const { record, write, base } = this.#settle(node, seen)
+      this.#changed.set(node, withData(record, { base, content, mtimeNs: write.atNs }, write))
     }
     if (old !== null) ledger.overwritten.add(old)
   }
 
   touch(seen: Seen): void {
     for (const node of this.#stand(seen)) {
-      const { record, write } = this.#settle(node)
-      this.#changed.set(node, withData(record, { mtimeNs: 5n }, write))
+      const { record, write, base } = this.#settle(node, seen)
+      this.#changed.set(node, withData(record, { base, mtimeNs: 5n }, write))
     }
   }
 
@@ -235,7 +244,7 @@ export class Operation {
     const { ledger, known } = this.device
     this.#stand(seen)
     for (const { node, link } of this.#standing(seen)) {
-      const { record, write } = this.#settle(node)
+      const { record, write } = this.#settle(node, seen)
       const after = withoutPlace(record, link, write)
       this.#changed.set(node, after)
       if (record.kind === 'dir' || isLive(after)) continue
@@ -270,23 +279,40 @@ export class Operation {
       const place = { parent: dir, name: entry.name }
       const record = this.#record(entry.copyOf)
       this.#changed.set(entry.node, copyOf(record, entry.data, place, this.write))
-      this.device.ledger.materialised.add(contentId(entry) ?? 0)
+      this.device.ledger.spread.add(contentId(entry) ?? 0)
     }
     return [entry.node]
   }
 
-  /** Gives the losers of a node's conflict nodes of their own, so that a new version may cover them. */
-  #settle(node: NodeId): { readonly record: NodeRecord; readonly write: Write } {
+  /**
+   * Gives what a node's conflict shows beside an entry nodes of their own, so that a new version
+   * may cover it.
+   */
+  #settle(node: NodeId, { entry }: Seen): Settled {
     const record = this.#record(node)
-    const losers = dataLosers(record)
-    if (losers.length === 0) return { record, write: this.write }
+    const base = record.data.find((version) => sameVersion(version, entry)) ?? dataWinner(record)
+    assert(base)
+    const losers = dataLosers(record, base)
+    if (losers.length === 0) return { record, base, write: this.write }
     const shown = this.device.list()
     for (const loser of losers) {
       const copy = derivedId(node, loser.dot)
       if (this.device.records.has(copy) || this.#changed.has(copy)) continue
-      const seen = shown.find(({ entry }) => entry.node === copy)
-      if (seen) this.#stand(seen)
+      const seen = shown.find((each) => each.entry.node === copy)
+      assert(seen, 'a loser is shown')
+      this.#stand(seen)
     }
-    return { record, write: { ...this.write, materialised: losers.map((loser) => loser.dot) } }
+    const write = { ...this.write, materialised: losers.map((loser) => loser.dot) }
+    return { record, base, write }
   }
+}
+
+interface Settled {
+  readonly record: NodeRecord
+  readonly base: DataVersion
+  readonly write: Write
+}
+
+function sameVersion(version: DataVersion, { data }: Entry): boolean {
+  return data !== null && sameDot(version.dot, data.dot)
 }

@@ -55,6 +55,7 @@ export class FakeKernel {
   }
   /** While true JavaScript takes nothing. */
   deaf = false
+  private closed = false
   private readonly fd: number
   private nextUnique = 2n
   private readonly replies = new Map<bigint, Reply>()
@@ -264,6 +265,8 @@ export class FakeKernel {
   }
 
   close(): void {
+    if (this.closed) return
+    this.closed = true
     this.session.close()
     closeSync(this.fd)
     rmSync(this.directory, { recursive: true, force: true })

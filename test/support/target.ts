@@ -31,6 +31,10 @@ export interface Target {
   stop(): Promise<void>
   /** Unmounts and mounts again, with the content kept. */
   remount(): Promise<void>
+  /** Kills its server with SIGKILL; the mount stays behind as a crash leaves it. */
+  kill9(): Promise<void>
+  /** Mounts again after `kill9`. @throws {Error} when that does not succeed in time */
+  revive(): Promise<void>
   /** Gets waiting processes out of state D; for `RunOptions.onStuck`. */
   abort(): Promise<void>
   /** The pcfs behind the target, where it is one. */
@@ -83,6 +87,14 @@ class DiskTarget implements Target {
     await must('sync', ['-f', this.dir])
   }
 
+  async kill9(): Promise<void> {
+    await Promise.resolve()
+  }
+
+  async revive(): Promise<void> {
+    await Promise.resolve()
+  }
+
   async abort(): Promise<void> {
     await Promise.resolve()
   }
@@ -127,6 +139,20 @@ class PeerTarget implements Target {
 
   async remount(): Promise<void> {
     await this.unserve()
+    await this.serve()
+  }
+
+  async kill9(): Promise<void> {
+    const child = this.server
+    if (child === null) return
+    killGroup(child)
+    await waitFor(() => child.signalCode !== null || child.exitCode !== null, 10_000)
+    this.server = null
+  }
+
+  async revive(): Promise<void> {
+    // The peers do not clean up after themselves; pcfs must.
+    await forceUnmount(this.dir)
     await this.serve()
   }
 
@@ -194,6 +220,14 @@ class PcfsTarget implements Target {
   async remount(): Promise<void> {
     await this.pcfs.stop()
     await this.pcfs.mount()
+  }
+
+  kill9(): Promise<void> {
+    return this.pcfs.kill9()
+  }
+
+  revive(): Promise<void> {
+    return this.pcfs.mountForeground()
   }
 
   abort(): Promise<void> {

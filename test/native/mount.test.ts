@@ -1,0 +1,107 @@
+import { equal, match, ok } from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { accessSync, constants, mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { test, type Test } from 'tap'
+
+const host = fileURLToPath(new URL('tiny-host.js', import.meta.url))
+
+/** Why real mounts cannot be tried here, or false. */
+function whyNot(): string | false {
+  if (process.getuid?.() !== 0) return 'needs root for a mount namespace of its own'
+  try {
+    accessSync('/dev/fuse', constants.R_OK | constants.W_OK)
+    return false
+  } catch {
+    return 'no /dev/fuse'
+  }
+}
+const skip = whyNot()
+
+interface Result {
+  readonly out?: string
+  readonly failed?: unknown
+  readonly unmount?: string
+  readonly listing?: string
+  readonly statfs?: string
+  readonly stats: Record<string, number>
+}
+
+/** Runs a script on a mount of its own, in a mount namespace of its own. */
+async function onMount(t: Test, script: string, mode = ''): Promise<Result> {
+  const mountpoint = mkdtempSync(join(tmpdir(), 'pcfs-mount-'))
+  t.teardown(() => {
+    rmdirSync(mountpoint)
+  })
+  const { stdout } = await promisify(execFile)(
+    'unshare',
+    ['-m', '--propagation', 'private', process.execPath, host, mountpoint, script, mode],
+    { timeout: 40_000, killSignal: 'SIGKILL' }
+  )
+  ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(mountpoint))
+  return JSON.parse(stdout) as Result
+}
+
+await test(
+  'a real mount: create, write, list, rename-free edits, large files, unlink',
+  { skip },
+  async (t) => {
+    const script = `set -e; cd "$1"
+    echo hello > a; cat a; mkdir d; for i in $(seq 200); do echo $i > d/f$i; done
+    ls d | wc -l; cat d/f7
+    head -c 20000000 /dev/urandom > /tmp/$$.bin; cp /tmp/$$.bin big; cmp /tmp/$$.bin big
+    printf X | dd of=big bs=1 seek=1234567 conv=notrunc,fsync status=none
+    dd if=big bs=1 skip=1234567 count=1 status=none; echo
+    truncate -s 100 big; stat -c %s big; truncate -s 5000 big; tail -c 10 big | od -An -tx1
+    rm /tmp/$$.bin a; ls; test ! -e a; sync -f big`
+    const result = await onMount(t, script)
+    equal(result.failed, undefined)
+    equal(result.out, 'hello\n200\n7\nX\n100\n 00 00 00 00 00 00 00 00 00 00\nbig\nd\n')
+    equal(result.unmount, 'ok')
+    // The requests that need no decision never reached JavaScript.
+    ok((result.stats['toJs'] ?? 0) < (result.stats['requests'] ?? 0) / 2)
+  }
+)
+
+await test(
+  'a process that touches its own mount is refused or served, never stuck',
+  { skip },
+  async (t) => {
+    const result = await onMount(t, 'true', 'self')
+    equal(result.listing, 'ok')
+    match(result.statfs ?? '', /EDEADLK|-35/) // libuv has no name for it
+    equal(result.unmount, 'ok')
+  }
+)
+
+await test(
+  'while JavaScript stalls native calls go on and the others fail in time',
+  { skip },
+  async (t) => {
+    const script = `cd "$1"; echo x > f; exec 3<f; sleep 1
+    for i in $(seq 50); do cat f; stat -c %s f; done | sort | uniq -c
+    stat -f . 2>&1`
+    const result = await onMount(t, script, 'stalled')
+    match(JSON.stringify(result.failed), /50 2.*50 x.*Input\/output error/)
+  }
+)
+
+await test('open files make unmount EBUSY; lazily it goes', { skip }, async (t) => {
+  const result = await onMount(t, 'cd "$1"; echo x > f; (exec 3<f; sleep 2) > /dev/null 2>&1 &')
+  match(result.unmount ?? '', /EBUSY/)
+})
+
+await test('abort frees a client that waits for an answer', { skip }, async (t) => {
+  const script = '(stat -f "$1") >/dev/null 2>&1 & sleep 0.3; echo waiting'
+  const result = await onMount(t, script, 'abort')
+  equal(result.out, 'waiting\n')
+})
+
+await test('close without unmount leaves no mount behind', { skip }, async (t) => {
+  const result = await onMount(t, 'cd "$1"; echo x > f; cat f; cat /proc/self/mountinfo', 'close')
+  match(result.out ?? '', / fuse\.pcfs tiny /)
+  match(result.out ?? '', /nosuid,nodev/)
+})

@@ -1,0 +1,55 @@
+/**
+ * Mounts a TinyFs, runs one shell script against it in a child process, unmounts, and prints one line
+ * of JSON: argv = mountpoint, script, and optionally a program of this process: 'self' touches its
+ * own mount.
+ */
+import { execFile } from 'node:child_process'
+import { readdirSync, statfsSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { OP, TinyFs } from './tiny-fs.js'
+
+const [mountpoint = '', script = '', mode = ''] = process.argv.slice(2)
+const filesystem = new TinyFs({
+  mountpoint,
+  fsname: 'tiny',
+  allowOther: true,
+  suid: false,
+  dev: false,
+  watchdogMs: 1000
+})
+const result: Record<string, unknown> = {}
+/** The errno name of a failing call. */
+const codeOf = (act: () => unknown): string => {
+  try {
+    act()
+    return 'ok'
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  }
+}
+if (mode === 'self') {
+  result['listing'] = codeOf(() => readdirSync(mountpoint))
+  result['statfs'] = codeOf(() => statfsSync(mountpoint))
+}
+if (mode === 'silent') filesystem.silent.add(OP.statfs)
+if (mode === 'stalled')
+  setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000), 300)
+try {
+  const options = { timeout: 20_000, cwd: '/' }
+  const ran = await promisify(execFile)('bash', ['-c', script, 'bash', mountpoint], options)
+  result['out'] = ran.stdout
+} catch (error) {
+  const failed = error as { stdout?: string; stderr?: string; code?: unknown }
+  result['failed'] = [failed.code, failed.stdout, failed.stderr]
+}
+result['stats'] = filesystem.session.stats()
+if (mode === 'abort') filesystem.session.abort()
+else if (mode === 'close') filesystem.session.close()
+else
+  result['unmount'] = await filesystem.session.unmount().then(
+    () => 'ok',
+    (error: unknown) => String(error)
+  )
+if (result['unmount'] !== 'ok' && mode !== 'close')
+  await filesystem.session.unmount({ lazy: true }).catch(() => undefined)
+process.stdout.write(`${JSON.stringify(result)}\n`)
