@@ -148,15 +148,16 @@ async function main(port: MessagePort, data: StoreWorkerData): Promise<void> {
     return null
   })
   if (!service) return
-  port.on('message', (request: StoreRequest) => {
-    call(service, request).then(
-      (result) => {
-        port.postMessage({ id: request.id, result } satisfies StoreReply)
-        if (request.name === 'close') port.close()
-      },
-      (error: unknown) => port.postMessage(errorReply(request.id, error))
-    )
-  })
+  const serve = async (request: StoreRequest): Promise<void> => {
+    try {
+      const result = await call(service, request)
+      port.postMessage({ id: request.id, result } satisfies StoreReply)
+      if (request.name === 'close') port.close()
+    } catch (error) {
+      port.postMessage(errorReply(request.id, error))
+    }
+  }
+  port.on('message', (request: StoreRequest) => void serve(request))
   port.postMessage({ id: 0, opened: await service.calls.info() } satisfies StoreReply)
 }
 

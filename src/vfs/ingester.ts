@@ -15,7 +15,6 @@ import { direntKey, encodeClaims, type Claim } from '../format/dirent.js'
 import { linkDot, type NodeId } from '../format/ids.js'
 import { decodeMap, encodeMap } from '../format/map-codec.js'
 import { contentMapOf, dataWinner, placeWinner } from '../format/winner.js'
-import { COMMIT_LIMIT } from '../generation/types.js'
 import type { BlockRun, DirentEntry, IngestResult, NodeEntry } from '../generation/types.js'
 import type { Change } from '../union/changes.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
@@ -28,6 +27,8 @@ import type { Volume } from './volume.js'
 
 /** Most files of one commit: a freeze is short however many are dirty. */
 const FILES_PER_COMMIT = 4096
+/** Entries of one bee batch: a commit of a large tree is many, each a tree by itself. */
+const BATCH_ENTRIES = 5000
 /** A change waits this long for others to come with it. */
 const QUIET_MS = 200
 /** After a failure, before the next try. */
@@ -251,7 +252,7 @@ export class Ingester {
     let nodes: NodeEntry[] = []
     let dirents: DirentEntry[] = []
     const send = async (room: number): Promise<void> => {
-      if (nodes.length + dirents.length + room <= COMMIT_LIMIT) return
+      if (nodes.length + dirents.length + room <= BATCH_ENTRIES) return
       await this.parts.store.commit({ nodes, dirents })
       nodes = []
       dirents = []
@@ -267,7 +268,7 @@ export class Ingester {
       await send(1)
       dirents.push(entry)
     }
-    if (nodes.length + dirents.length > 0) await send(COMMIT_LIMIT)
+    if (nodes.length + dirents.length > 0) await send(BATCH_ENTRIES)
   }
 
   /** The files' new maps into the journal and the index; the frozen bytes are let go. */
