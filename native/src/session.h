@@ -289,6 +289,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::condition_variable syncCv_;
   SyncWaiters syncWaiters_;
   bool syncAsked_ = false;
+  bool journalLost_ = false;  // sync thread only
   std::atomic<uint64_t> durableSeq_{0};
 
   struct Notice {

@@ -44,6 +44,8 @@ export class Daemon {
   /** Stops and unmounts come one after the other. */
   readonly #ending = new Mutex()
   #isMounted = true
+  /** We are taking the mount away ourselves, so that its end is no news. */
+  #isUnmounting = false
   #end: (error: unknown) => void = () => undefined
 
   private constructor(
@@ -121,6 +123,7 @@ export class Daemon {
    * went wrong comes out of `ended`.
    */
   async close(): Promise<void> {
+    this.#isUnmounting = true
     const closed = this.#ending.run(async () => this.#stack.close())
     this.#end(
       await closed.then(
@@ -132,6 +135,7 @@ export class Daemon {
 
   /** The mount has gone without us: there is nothing left to serve. */
   unmountedByOthers(): void {
+    if (this.#isUnmounting) return
     this.#isMounted = false
     this.#log.info({ op: 'unmount', path: this.mountPath }, 'unmounted by somebody else')
     void this.close()
@@ -167,13 +171,17 @@ export class Daemon {
   }
 
   async #unmount(lazy: boolean): Promise<void> {
+    this.#isUnmounting = true
     for (let tries = 1; this.#isMounted; tries++) {
       try {
         await this.#filesystem.unmount(lazy)
         this.#isMounted = false
       } catch (error) {
         const isBusy = error instanceof Failure && error.kind === 'mount-busy'
-        if (!isBusy || tries >= BUSY_TRIES) throw error
+        if (!isBusy || tries >= BUSY_TRIES) {
+          this.#isUnmounting = false
+          throw error
+        }
         await sleep(BUSY_WAIT_MS)
       }
     }

@@ -78,7 +78,9 @@ async function removeDeadMount(path: string): Promise<void> {
       code: 'EBUSY'
     })
   }
-  await detachAll(path)
+  await detachAll(path, top.source)
+  // There may be another home's dead mount below it.
+  await removeDeadMount(path)
 }
 
 function mkdirIfPossible(path: string): void {

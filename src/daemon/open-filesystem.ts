@@ -14,6 +14,7 @@ import { Index } from '../union/index-store.js'
 import { Filesystem as Vfs } from '../vfs/filesystem.js'
 import type { Filesystem, FilesystemOptions, OpenFilesystem } from './filesystem.js'
 import { limitsOf } from './limits.js'
+import { fillIndex } from './offline.js'
 import { currentBootId } from './state.js'
 import type { StoreInfo } from './store-calls.js'
 import { StoreClient } from './store-client.js'
@@ -142,6 +143,10 @@ export const openFilesystem: OpenFilesystem = async (options) =>
     stack.push(() => store.close())
     const index = Index.open(home.index)
     stack.push(() => index.close())
+    if (index.isEmpty && info.dbLength > 0) {
+      log.warn({}, 'the index is gone; it is made anew from the store')
+      await fillIndex(index, { store, info }, nativeClock(native), () => undefined)
+    }
     let isEnded = false
     dispatcher = new Dispatcher({
       session,

@@ -12,8 +12,8 @@ import type { NodeEntry } from '../generation/types.js'
 export interface StoreWorkerData {
   readonly keyringPath: string
   readonly storeDirectory: string
-  /** Of the native session that it reads frozen bytes from. */
-  readonly sessionId: number
+  /** Of the native session that it reads frozen bytes from; null = there is no mount. */
+  readonly sessionId: number | null
   /** Fault point at which this process is to die, for the crash harness; null = none. */
   readonly fault: { readonly name: string; readonly countdown: number } | null
 }

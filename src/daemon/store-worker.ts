@@ -4,6 +4,7 @@
  * main thread that is never late by more than 5 ms).
  */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { FsError } from '../base/errors.js'
 import { noFault, type FaultPoint } from '../base/fault.js'
 import { silentLogger } from '../base/log.js'
 import { BLOCK_BYTES } from '../format/content-map.js'
@@ -24,7 +25,7 @@ class StoreService {
   private constructor(
     private readonly store: Store,
     private readonly generation: Generation,
-    private readonly content: ContentAccess,
+    private readonly content: ContentAccess | null,
     private readonly names: Pick<StoreInfo, 'drive' | 'deviceName'>
   ) {}
 
@@ -39,7 +40,7 @@ class StoreService {
         throw error
       }
     )
-    const content = loadNative().attach(data.sessionId)
+    const content = data.sessionId === null ? null : loadNative().attach(data.sessionId)
     const names = { drive: keyring.drive.toString('hex'), deviceName: keyring.deviceName }
     return new StoreService(store, generation, content, names)
   }
@@ -51,8 +52,10 @@ class StoreService {
   } = {
     info: async () => ({ ...this.generation.info(), ...this.names }),
     fetch: async (request) => this.#fetch(request),
-    ingest: async (files) =>
-      this.generation.ingest(files.map((file) => ingestRequest(file, this.content))),
+    ingest: async (files) => {
+      const content = this.#mounted()
+      return this.generation.ingest(files.map((file) => ingestRequest(file, content)))
+    },
     commit: async (batch) => this.generation.commit(batch),
     barrier: async () => {
       await this.generation.barrier()
@@ -81,14 +84,20 @@ class StoreService {
     }
   }
 
+  #mounted(): ContentAccess {
+    if (!this.content) throw new FsError('EINVAL', 'the store was opened without a mount')
+    return this.content
+  }
+
   /** Reads blocks and puts them into the file's local file; holes as zeros. */
   async #fetch(request: FetchRequest): Promise<boolean> {
     const { ino, map, baseEpoch, fileBlock, count } = request
+    const content = this.#mounted()
     const blocks = await this.generation.read(map, fileBlock, count)
     for (const [i, block] of blocks.entries()) {
       const bytes = padded(block)
       const fileOffset = (fileBlock + i) * BLOCK_BYTES
-      if (!this.content.fill(ino, fileOffset, bytes, BLOCK_BYTES, baseEpoch)) return false
+      if (!content.fill(ino, fileOffset, bytes, BLOCK_BYTES, baseEpoch)) return false
     }
     return true
   }

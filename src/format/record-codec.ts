@@ -18,6 +18,7 @@ const SECTION_PLACES = 1
 const SECTION_DATA = 2
 const SECTION_ATTR = 3
 const TABLE_ENTRY_BYTES = 7
+const MAX_U32 = 0xffffffff
 
 /** Kinds by their number in the bytes. */
 export const KINDS: readonly NodeKind[] = [
@@ -63,6 +64,7 @@ export function decodeRecord(bytes: Buffer): NodeRecord {
   const kind = KINDS[reader.uint()]
   if (kind === undefined) throw reader.error('an unknown kind')
   const rdev = reader.uint()
+  if (rdev > MAX_U32) throw reader.error('a device number beyond 32 bits')
   const table: Dot[] = []
   for (let left = reader.count(TABLE_ENTRY_BYTES); left > 0; left--) {
     const generation = toGenerationNumber(reader.uint48())

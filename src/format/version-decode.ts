@@ -25,6 +25,11 @@ import { normaliseMaps } from './register.js'
 
 const HASH_BYTES = 32
 const MAX_MODE = 0o7777
+const MAX_U32 = 0xffffffff
+/** PATH_MAX without its NUL. */
+const MAX_TARGET_BYTES = 4095
+/** XATTR_NAME_MAX. */
+const MAX_XATTR_NAME_BYTES = 255
 
 /** What the versions of one record are read with. */
 export interface Decoding {
@@ -105,7 +110,11 @@ function decodeContent(reader: Reader, flags: number): Content {
   const type = CONTENT_TYPES[flags & DATA_TYPE_MASK]
   if (type === undefined) throw reader.error('an unknown type of content')
   if (type === 'none') return { type }
-  if (type === 'link') return { type, target: reader.bytes() }
+  if (type === 'link') {
+    const target = reader.bytes()
+    if (!isText(target, MAX_TARGET_BYTES)) throw reader.error('a target that no link can have')
+    return { type, target }
+  }
   const size = reader.uint()
   const maps: Buffer[] = []
   for (let left = reader.count(1); left > 0; left--) maps.push(reader.bytes())
@@ -127,7 +136,9 @@ export function decodeAttr(from: Decoding): AttrVersion {
     const ownerStamp = decodeStamp()
     const xattrs = new Map<string, Xattr>()
     for (let left = reader.count(3); left > 0; left--) {
-      const name = reader.bytes().toString('latin1')
+      const nameBytes = reader.bytes()
+      if (!isText(nameBytes, MAX_XATTR_NAME_BYTES)) throw reader.error('a bad xattr name')
+      const name = nameBytes.toString('latin1')
       const value = reader.uint() === 0 ? null : reader.bytes()
       xattrs.set(name, { value, stamp: decodeStamp() })
     }
@@ -149,5 +160,13 @@ function decodeOwner(reader: Reader): Owner {
   const type = reader.uint()
   if (type === OWNER_SELF) return { type: 'self' }
   if (type !== OWNER_IDS) throw reader.error('an unknown type of owner')
-  return { type: 'ids', uid: reader.uint(), gid: reader.uint() }
+  const uid = reader.uint()
+  const gid = reader.uint()
+  if (uid > MAX_U32 || gid > MAX_U32) throw reader.error('an owner beyond 32 bits')
+  return { type: 'ids', uid, gid }
+}
+
+/** 1 to `maxBytes` bytes without NUL. */
+function isText(bytes: Buffer, maxBytes: number): boolean {
+  return bytes.byteLength > 0 && bytes.byteLength <= maxBytes && !bytes.includes(0)
 }

@@ -5,6 +5,7 @@
  * Invariants: only this class appends to the two cores; blocks are appended before the records that
  * name them; nothing is announced or forgotten before `barrier()` has returned.
  */
+import { assert } from '../base/assert.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
 import { blocksIn } from '../format/content-map.js'
@@ -34,10 +35,9 @@ import type {
   ReadOptions,
   SpaceInfo
 } from './types.js'
-import assert from 'node:assert'
 
 /** Most blocks of one read: 16 MiB. */
-export const READ_LIMIT = 256
+const READ_LIMIT = 256
 
 /** What a generation is opened from. */
 export interface GenerationOptions {
@@ -153,7 +153,7 @@ export class Generation {
   /**
    * Writes records and directory entries as one atomic bee batch, sorted. May be repeated with the
    * same input: the outcome is the same. Durable after the next `barrier`.
-   * @param batch at most `COMMIT_LIMIT` entries
+   * @param batch at most `COMMIT_LIMIT` entries; some 5,000 at a time stall the thread the least
    * @returns the bee's version after it
    */
   async commit(batch: CommitBatch): Promise<number> {

@@ -4,8 +4,7 @@
  * Invariants: no secret key reaches RocksDB (cores are opened by manifest, the key pair is given to
  * a session in memory); every core that we open is encrypted by the cipher given at `openStore`.
  */
-import type { BlockCipher } from '../keys/block-cipher.js'
-import { Appender } from './appender.js'
+import { Appender, type StoreCipher } from './appender.js'
 import { Core, type CoreKeyPair, manifestOf } from './core.js'
 import { openError, writeError } from './errors.js'
 import { WalBarrier } from './wal.js'
@@ -41,7 +40,7 @@ export interface StoreOptions {
   /** Made (0700) when it is not there. */
   readonly directory: string
   /** Encrypts every core. */
-  readonly cipher: BlockCipher
+  readonly cipher: StoreCipher
 }
 
 /** Which core: one that we sign, or anyone's by its key. */
@@ -53,7 +52,7 @@ export class Store {
   readonly directory: string
   readonly #storage: CoreStorage
   readonly #corestore: Corestore
-  readonly #cipher: BlockCipher
+  readonly #cipher: StoreCipher
   readonly #wal: WalBarrier
   #closing: Promise<void> | null = null
 
@@ -129,7 +128,7 @@ export class Store {
     return new Appender(session, this.#cipher)
   }
 
-  /** Makes all that was appended or cleared before the call survive power loss. Calls are shared. */
+  /** Makes all that was appended or cleared before the call survive power loss. Shared. */
   barrier(): Promise<void> {
     return this.#wal.sync()
   }

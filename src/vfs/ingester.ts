@@ -15,12 +15,11 @@ import { direntKey, encodeClaims, type Claim } from '../format/dirent.js'
 import { linkDot, type NodeId } from '../format/ids.js'
 import { decodeMap, encodeMap } from '../format/map-codec.js'
 import { contentMapOf, dataWinner, placeWinner } from '../format/winner.js'
-import { COMMIT_LIMIT } from '../generation/types.js'
 import type { BlockRun, DirentEntry, IngestResult, NodeEntry } from '../generation/types.js'
 import type { Change } from '../union/changes.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
 import type { ContentStore, FrozenFile } from './content-store.js'
-import { deadKey, type History } from './history.js'
+import { blobsLengthChange, deadKey, type History } from './history.js'
 import { nameBytes } from './namespace.js'
 import { RANGES } from './plane.js'
 import type { Batch } from './tracker.js'
@@ -28,6 +27,8 @@ import type { Volume } from './volume.js'
 
 /** Most files of one commit: a freeze is short however many are dirty. */
 const FILES_PER_COMMIT = 4096
+/** Entries of one bee batch: a commit of a large tree is many, each a tree by itself. */
+const BATCH_ENTRIES = 5000
 /** A change waits this long for others to come with it. */
 const QUIET_MS = 200
 /** After a failure, before the next try. */
@@ -251,7 +252,7 @@ export class Ingester {
     let nodes: NodeEntry[] = []
     let dirents: DirentEntry[] = []
     const send = async (room: number): Promise<void> => {
-      if (nodes.length + dirents.length + room <= COMMIT_LIMIT) return
+      if (nodes.length + dirents.length + room <= BATCH_ENTRIES) return
       await this.parts.store.commit({ nodes, dirents })
       nodes = []
       dirents = []
@@ -267,7 +268,7 @@ export class Ingester {
       await send(1)
       dirents.push(entry)
     }
-    if (nodes.length + dirents.length > 0) await send(COMMIT_LIMIT)
+    if (nodes.length + dirents.length > 0) await send(BATCH_ENTRIES)
   }
 
   /** The files' new maps into the journal and the index; the frozen bytes are let go. */
@@ -315,16 +316,6 @@ export class Ingester {
       dataSeq: seq
     })
   }
-}
-
-/** Book-keeping key of the blobs core's length: blocks beyond it are in no row's map. */
-export const BLOBS_KEY = 'blobs'
-
-/** The note of the blobs core's length that goes with a commit. */
-export function blobsLengthChange(length: number): Change {
-  const value = Buffer.alloc(6)
-  value.writeUIntLE(length, 0, 6)
-  return { kind: 'meta', key: BLOBS_KEY, value }
 }
 
 /** A row with the content that was ingested; metadata that is newer than the freeze stays. */

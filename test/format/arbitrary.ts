@@ -102,7 +102,12 @@ export const contentMap = (maxRuns: number): fc.Arbitrary<ContentMap> =>
     .map((edits) => edits.reduce((map, edit) => replaceBlocks(map, [edit]), EMPTY_MAP))
 
 function content(kind: NodeKind): fc.Arbitrary<Content> {
-  if (kind === 'symlink') return bytes(60).map((target) => ({ type: 'link', target }))
+  if (kind === 'symlink') {
+    return bytes(60).map((target) => ({
+      type: 'link',
+      target: Buffer.from([0x2e, ...target.filter((byte) => byte !== 0)])
+    }))
+  }
   if (kind !== 'file') return fc.constant({ type: 'none' })
   return struct({
     size: fc.maxSafeNat(),
@@ -121,7 +126,7 @@ const attrVersion: fc.Arbitrary<AttrVersion> = struct({
   head,
   mode: fc.integer({ min: 0, max: 0o7777 }),
   ids: fc.option(struct({ uid: fc.nat(), gid: fc.nat() })),
-  xattrs: fc.dictionary(fc.string({ minLength: 1, maxLength: 9 }), fc.option(bytes(30)), {
+  xattrs: fc.dictionary(fc.stringMatching(/^[a-zé.]{1,9}$/), fc.option(bytes(30)), {
     maxKeys: 3
   }),
   age: fc.bigInt({ min: 0n, max: 100n })

@@ -162,7 +162,7 @@ const round = fc.record({
   size: fc.nat(8 * BLOCK)
 })
 
-await test('any sequence of frozen writes, holes, cuts and growth equals a plain array', async () => {
+await test('any frozen writes, holes, cuts and growth equal a plain array', async () => {
   await withHome(async ({ generation }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 4 }), async (rounds) => {
@@ -198,7 +198,7 @@ await test('any sequence of frozen writes, holes, cuts and growth equals a plain
   })
 })
 
-await test('what is superseded is never in the new map, and everything else of the base is', async () => {
+await test('what is superseded is not in the new map, all else of the base is', async () => {
   await withHome(async ({ generation }) => {
     await fc.assert(
       fc.asyncProperty(fc.array(extent, { minLength: 1, maxLength: 3 }), async (extents) => {

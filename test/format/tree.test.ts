@@ -1,0 +1,369 @@
+import assert from 'node:assert'
+import t from 'tap'
+import { Device, Ledger, type Operation, type Seen, contentId, contentOf } from './drive-model.js'
+import { type NodeId, ROOT_ID } from '../../src/format/ids.js'
+import { attrWinner } from '../../src/format/winner.js'
+import { materialise } from '../../src/format/tree.js'
+import { withAttr } from '../../src/format/edit.js'
+
+const START_MS = 1_795_000_000_000
+
+/** A few devices whose operations are a second apart. */
+class World {
+  readonly devices: Device[]
+  #nowMs = START_MS
+
+  constructor(count = 2) {
+    const ledger = new Ledger()
+    this.devices = Array.from({ length: count }, (_, index) => new Device(index, 0, ledger))
+  }
+
+  device(index: number): Device {
+    const device = this.devices[index]
+    if (device === undefined) throw new Error('no such device')
+    return device
+  }
+
+  do(index: number, what: (operation: Operation, device: Device) => void): void {
+    this.#nowMs += 1000
+    const operation = this.device(index).begin(this.#nowMs)
+    what(operation, this.device(index))
+    operation.commit()
+  }
+
+  create(index: number, path: string, content = this.device(index).ledger.newContent()): void {
+    this.do(index, (operation, device) => {
+      operation.create(placeOf(device, path), 'file', content)
+    })
+  }
+
+  mkdir(index: number, path: string): void {
+    this.do(index, (operation, device) => {
+      operation.create(placeOf(device, path), 'dir')
+    })
+  }
+
+  write(index: number, path: string): void {
+    this.do(index, (operation, device) =>
+      operation.overwrite(find(device, path), device.ledger.newContent())
+    )
+  }
+
+  rename(index: number, from: string, to: string): void {
+    this.do(index, (operation, device) => operation.rename(find(device, from), placeOf(device, to)))
+  }
+
+  remove(index: number, path: string): void {
+    this.do(index, (operation, device) => operation.remove(find(device, path)))
+  }
+
+  /** Everybody hears of everything. */
+  sync(): void {
+    const all = this.devices.flatMap((device) => device.batches)
+    for (const device of this.devices) {
+      for (const batch of all) device.receive(batch, this.#nowMs)
+    }
+  }
+
+  /** What the first device shows; the others must show the same. */
+  tree(): Record<string, string> {
+    this.sync()
+    const [first, ...others] = this.devices.map((device) =>
+      Object.fromEntries(device.list().map(({ path, entry }) => [path, textOf(entry)]))
+    )
+    for (const other of others) assert.deepStrictEqual(other, first)
+    return first ?? {}
+  }
+}
+
+function textOf(entry: Seen['entry']): string {
+  return entry.kind === 'file' ? `file ${contentId(entry)}` : entry.kind
+}
+
+function find(device: Device, path: string): Seen {
+  const seen = device.list().find((each) => each.path === path)
+  if (seen === undefined) throw new Error(`${path} is not there`)
+  return seen
+}
+
+function placeOf(device: Device, path: string): { parent: NodeId; name: Buffer } {
+  const slash = path.lastIndexOf('/')
+  const parent = slash === 0 ? ROOT_ID : find(device, path.slice(0, slash)).entry.node
+  return { parent, name: Buffer.from(path.slice(slash + 1)) }
+}
+
+/** Replaces the digits of conflict names, which nobody can foresee. */
+function plain(tree: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(tree).map(([path, text]) => [
+      path.replaceAll(/, [0-9a-f]{4}\)/g, ', HEX)'),
+      text
+    ])
+  )
+}
+
+t.test(
+  'two edits of one file made apart are both kept, the later one under its name',
+  async (t) => {
+    const world = new World()
+    world.create(0, '/a.txt')
+    world.sync()
+    world.write(0, '/a.txt')
+    world.write(1, '/a.txt')
+    t.strictSame(plain(world.tree()), {
+      '/a (conflict, d1, 2026-11-18, HEX).txt': 'file 2',
+      '/a.txt': 'file 3'
+    })
+  }
+)
+
+t.test(
+  'an edit of a conflict does not destroy the copy, nor one of the copy the winner',
+  async (t) => {
+    const world = new World()
+    world.create(0, '/a')
+    world.sync()
+    world.write(0, '/a')
+    world.write(1, '/a')
+    world.sync()
+    world.write(0, '/a')
+    const [copy] = Object.keys(world.tree()).filter((path) => path.includes('conflict'))
+    t.ok(copy)
+    world.write(1, copy ?? '')
+    t.strictSame(plain(world.tree()), {
+      '/a': 'file 4',
+      '/a (conflict, d1, 2026-11-18, HEX)': 'file 5'
+    })
+  }
+)
+
+t.test('a file edited on one device and deleted on another comes back with the edit', async (t) => {
+  const world = new World()
+  world.mkdir(0, '/d')
+  world.create(0, '/d/a')
+  world.sync()
+  world.write(0, '/d/a')
+  world.remove(1, '/d/a')
+  world.remove(1, '/d')
+  t.strictSame(world.tree(), { '/d': 'dir', '/d/a': 'file 2' })
+})
+
+t.test('what was deleted with all of its content known stays deleted', async (t) => {
+  const world = new World(3)
+  world.create(0, '/a')
+  world.sync()
+  world.write(2, '/a')
+  world.sync()
+  world.remove(1, '/a')
+  t.strictSame(world.tree(), {})
+})
+
+t.test('a rename, an edit and a change of mode made apart all count', async (t) => {
+  const world = new World(3)
+  world.create(0, '/a')
+  world.sync()
+  world.rename(0, '/a', '/b')
+  world.write(1, '/a')
+  world.do(2, (operation, device) => operation.chmod(find(device, '/a'), 0o600))
+  t.strictSame(world.tree(), { '/b': 'file 2' })
+  const { entry } = find(world.device(0), '/b')
+  const record = world.device(0).records.get(entry.node)
+  t.equal(record && attrWinner(record)?.mode, 0o600)
+})
+
+t.test('a rename beats a delete', async (t) => {
+  const world = new World()
+  world.create(0, '/a')
+  world.sync()
+  world.rename(0, '/a', '/b')
+  world.remove(1, '/a')
+  t.strictSame(world.tree(), { '/b': 'file 1' })
+})
+
+t.test('of two moves that would form a cycle the later one is void', async (t) => {
+  const world = new World()
+  world.mkdir(0, '/x')
+  world.mkdir(0, '/y')
+  world.mkdir(0, '/y/home')
+  world.rename(0, '/y', '/y2')
+  world.sync()
+  world.rename(0, '/x', '/y2/x')
+  world.rename(1, '/y2', '/x/y')
+  t.strictSame(world.tree(), { '/y2': 'dir', '/y2/home': 'dir', '/y2/x': 'dir' })
+})
+
+t.test('a directory whose former place is in a cycle too goes to the root', async (t) => {
+  const world = new World(3)
+  for (const path of ['/p', '/p/a', '/b', '/c']) world.mkdir(0, path)
+  world.sync()
+  world.rename(0, '/p', '/b/p')
+  world.rename(1, '/b', '/c/b')
+  world.rename(1, '/c', '/p/a/c')
+  world.rename(2, '/p/a', '/c/a')
+  const tree = Object.keys(world.tree())
+  t.equal(tree.length, 4, 'all four directories are there')
+})
+
+t.test('directories made apart under one name are one listing, and move as one', async (t) => {
+  const world = new World()
+  world.mkdir(0, '/d')
+  world.create(0, '/d/a')
+  world.mkdir(1, '/d')
+  world.mkdir(1, '/d/e')
+  world.sync()
+  world.rename(0, '/d', '/f')
+  t.strictSame(world.tree(), { '/f': 'dir', '/f/a': 'file 1', '/f/e': 'dir' })
+})
+
+t.test(
+  'a directory comes back when something was put into it that its remover did not see',
+  async (t) => {
+    const world = new World()
+    world.mkdir(0, '/d')
+    world.mkdir(0, '/d/e')
+    world.sync()
+    world.remove(0, '/d/e')
+    world.remove(0, '/d')
+    world.create(1, '/d/e/a')
+    t.strictSame(world.tree(), { '/d': 'dir', '/d/e': 'dir', '/d/e/a': 'file 1' })
+  }
+)
+
+t.test('equal files made apart are shown once, different ones both', async (t) => {
+  const world = new World()
+  world.create(0, '/same', contentOf(0))
+  world.create(1, '/same', contentOf(0))
+  world.create(0, '/other')
+  world.create(1, '/other')
+  t.strictSame(plain(world.tree()), {
+    '/other': 'file 2',
+    '/other (conflict, d1, 2026-11-18, HEX)': 'file 1',
+    '/same': 'file 0'
+  })
+})
+
+t.test('setting the times of a file that was edited elsewhere makes no copy', async (t) => {
+  const world = new World()
+  world.create(0, '/a')
+  world.sync()
+  world.write(0, '/a')
+  world.do(1, (operation, device) => operation.touch(find(device, '/a')))
+  t.strictSame(world.tree(), { '/a': 'file 2' })
+})
+
+t.test('a database and its write-ahead log follow one winner, and are one copy', async (t) => {
+  const world = new World()
+  world.create(0, '/db')
+  world.create(0, '/db-wal')
+  world.sync()
+  world.write(0, '/db-wal')
+  world.write(1, '/db')
+  world.write(0, '/db')
+  world.write(1, '/db-wal')
+  const tree = world.tree()
+  const copy = Object.keys(tree).find((path) => /^\/db \(.*\)$/.test(path)) ?? ''
+  t.strictSame(tree, {
+    '/db': 'file 5',
+    '/db-wal': 'file 3',
+    [copy]: 'file 4',
+    [`${copy}-wal`]: 'file 6'
+  })
+})
+
+t.test('the journal of a copy is not applied to the winner', async (t) => {
+  const world = new World()
+  world.create(0, '/db')
+  world.sync()
+  world.create(1, '/db-journal')
+  world.write(1, '/db')
+  world.write(0, '/db')
+  const tree = world.tree()
+  const copy = Object.keys(tree).find((path) => /^\/db \(.*\)$/.test(path)) ?? ''
+  t.strictSame(tree, { '/db': 'file 4', [copy]: 'file 3', [`${copy}-journal`]: 'file 2' })
+})
+
+t.test('two links that two devices remove apart: the content is kept', async (t) => {
+  const world = new World()
+  world.create(0, '/a')
+  world.do(0, (operation, device) => operation.link(find(device, '/a'), placeOf(device, '/b')))
+  world.sync()
+  world.remove(0, '/a')
+  world.remove(1, '/b')
+  t.strictSame(world.tree(), { '/b': 'file 1' })
+})
+
+t.test('one of two links goes, and an edit through the other does not bring it back', async (t) => {
+  const world = new World()
+  world.create(0, '/a')
+  world.do(0, (operation, device) => operation.link(find(device, '/a'), placeOf(device, '/b')))
+  world.sync()
+  world.remove(0, '/a')
+  world.write(1, '/b')
+  t.strictSame(world.tree(), { '/b': 'file 2' })
+})
+
+t.test('a node in a directory that nothing is known of is an orphan until it is', async (t) => {
+  const world = new World(3)
+  world.mkdir(0, '/d')
+  world.sync()
+  world.create(1, '/d/a')
+  const late = new Device(3, 0, new Ledger())
+  for (const batch of world.device(1).batches) late.receive(batch, START_MS)
+  t.strictSame(late.list(), [])
+  t.equal(late.tree().orphans.length, 1)
+  for (const batch of world.device(0).batches) late.receive(batch, START_MS)
+  t.strictSame(
+    late.list().map(({ path }) => path),
+    ['/d', '/d/a']
+  )
+  t.strictSame(late.tree().orphans, [])
+})
+
+t.test('extended attributes merge one by one, removals too', async (t) => {
+  const world = new World()
+  world.create(0, '/a')
+  const { node } = find(world.device(0), '/a').entry
+  const set = (index: number, xattrs: readonly (readonly [string, string | null])[]): void =>
+    world.do(index, (operation, device) => {
+      const record = device.records.get(node)
+      if (record === undefined) throw new Error('no record')
+      const values = xattrs.map(
+        ([name, value]) => [name, value === null ? null : Buffer.from(value)] as const
+      )
+      device.commit(
+        new Map([[node, withAttr(record, { xattrs: new Map(values) }, operation.write)]]),
+        operation.id
+      )
+    })
+  set(0, [
+    ['user.a', '1'],
+    ['user.b', '1']
+  ])
+  world.sync()
+  set(0, [['user.a', null]])
+  set(1, [['user.b', '2']])
+  world.sync()
+  const record = world.device(1).records.get(node)
+  t.strictSame(record && attrWinner(record)?.xattrs, new Map([['user.b', Buffer.from('2')]]))
+})
+
+t.test('a stored name outranks a derived one', async (t) => {
+  const world = new World()
+  world.create(0, '/a')
+  world.sync()
+  world.write(0, '/a')
+  world.write(1, '/a')
+  const [derived] = Object.keys(world.tree()).filter((path) => path.includes('conflict'))
+  world.do(0, (operation) => {
+    operation.create({ parent: ROOT_ID, name: Buffer.from((derived ?? '').slice(1)) }, 'dir')
+  })
+  const tree = world.tree()
+  t.equal(tree[derived ?? ''], 'dir')
+  const lengthened = Object.keys(tree).find((path) => /, [0-9a-f]{8}\)$/.test(path))
+  t.equal(tree[lengthened ?? ''], 'file 2')
+})
+
+t.test('the root of an empty drive is an empty directory', async (t) => {
+  const tree = materialise(new Map(), { deviceName: () => 'd' })
+  t.strictSame(tree, { dirs: new Map([[ROOT_ID, []]]), orphans: [] })
+})
