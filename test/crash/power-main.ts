@@ -7,7 +7,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Pcfs } from '../support/pcfs.js'
-import { sleep } from '../support/process.js'
+import { must, sleep } from '../support/process.js'
 import { makeRandom } from './model.js'
 import { PowerDisk, type DiskKind } from './power-world.js'
 import { Rounds, type Disaster } from './rounds.js'
@@ -30,7 +30,11 @@ function makePcfsDisaster(
   const pcfs = new Pcfs({ folder })
   return {
     dir: pcfs.dir,
-    start: () => pcfs.mount(),
+    start: async () => {
+      if (!(await pcfs.mountUnsupervised())) throw new Error(pcfs.lastMount)
+      // The first rounds are about a home that is older than a moment, unless this one is not.
+      if (random() < 0.7) await must('sync', ['-f', disk.path])
+    },
     mode: 'power',
     strike: async () => {
       if (random() < 0.6) {

@@ -227,7 +227,8 @@ class PcfsTarget implements Target {
   }
 
   async revive(): Promise<void> {
-    if (!(await this.pcfs.mountUnsupervised())) throw new Error(`${this.pcfs.lastMount}\n${this.pcfs.logTail()}`)
+    if (!(await this.pcfs.mountUnsupervised()))
+      throw new Error(`${this.pcfs.lastMount}\n${this.pcfs.logTail()}`)
   }
 
   abort(): Promise<void> {
