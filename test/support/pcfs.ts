@@ -82,7 +82,7 @@ export class Pcfs {
    */
   async mount(timeoutMs = 60_000): Promise<void> {
     await this.init()
-    mkdirSync(this.dir, { recursive: true })
+    this.makeDir()
     const result = await this.cli(['mount', this.dir, ...this.mountArgs], timeoutMs)
     if (result.code !== 0) throw new Error(`pcfs mount: ${describe(result)}`)
   }
@@ -94,13 +94,18 @@ export class Pcfs {
    */
   async mountUnsupervised(timeoutMs = 60_000): Promise<boolean> {
     await this.init()
-    if (!existsSync(this.dir)) mkdirSync(this.dir, { recursive: true })
+    this.makeDir()
     const args = ['mount', this.dir, '--no-supervise', ...this.mountArgs]
     const result = await this.cli(args, timeoutMs)
     this.lastMount = describe(result)
     if (result.code === 0 && (await this.answers())) return true
     if (!this.isAlive()) return false
     throw new Error(`pcfs mount: ${this.lastMount}\n${this.logTail()}`)
+  }
+
+  /** Makes the mount point, without touching what a crash may have left mounted there. */
+  private makeDir(): void {
+    if (findMount(this.dir) === null) mkdirSync(this.dir, { recursive: true })
   }
 
   /** Whether any process of this home runs. */
