@@ -76,7 +76,6 @@ class StoreService {
     },
     sweepRecords: async () => {
       const keepFrom = this.open.generation.info().dbLength
-      if (!(await this.open.generation.isSweepDue(keepFrom))) return 0
       return this.open.generation.sweepRecords({ keepFrom })
     },
     project: async (changes, below) => {
