@@ -116,7 +116,7 @@ export function newLocalFile(directory: string, name: string): number {
 }
 
 /** A filesystem that lives until it is unmounted. */
-class TinyFs {
+export class TinyFs {
   readonly session: Session
   readonly directory = mkdtempSync(join(tmpdir(), 'pcfs-native-'))
   readonly events: [number, number, number][] = []
