@@ -74,7 +74,8 @@ export class StoreClient implements ContentStore {
   clear: ContentStore['clear'] = async (runs) => {
     await this.call('clear', runs)
   }
-  sweepRecords: ContentStore['sweepRecords'] = async (from) => this.call('sweepRecords', from)
+  sweepRecords: ContentStore['sweepRecords'] = async () => this.call('sweepRecords')
+  project: ContentStore['project'] = async (changes, below) => this.call('project', changes, below)
   compact: ContentStore['compact'] = async (minBytes) => this.call('compact', minBytes)
   space: ContentStore['space'] = async () => this.call('space')
 
