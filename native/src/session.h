@@ -255,8 +255,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::mutex tokenMutex_;
   std::condition_variable tokenCv_;
   bool tokenHeld_ = false;
-  int spinScore_ = 4;  // leader only
+  int spinScore_ = 4;  // leader only, as the next two
   uint32_t spinSkipped_ = 0;
+  bool spinUseless_ = false;
 
   std::mutex mutex_;
   std::condition_variable ioCv_;  // a write or pin ended
