@@ -194,7 +194,8 @@ void defineJournal(Napi::Object object, const Shared &s) {
     if (length > payload.length) fail(EINVAL, "length is more than the buffer has");
     return number(info, double(s->journal().append(EntryType::kMeta, payload.data, length)));
   });
-  method(object, "lastSeq", [s](Info info) { return number(info, double(s->journal().lastWorkSeq())); });
+  method(object, "lastSeq",
+         [s](Info info) { return number(info, double(s->journal().lastWorkSeq())); });
   method(object, "durableSeq", [s](Info info) { return number(info, double(s->durableSeq())); });
   method(object, "sync", [s](Info) { s->sync(); });
 }

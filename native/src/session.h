@@ -1,8 +1,8 @@
 // One mount: the reader threads, the tables, the journal, and what JavaScript asks of them.
 //
 // Locks, in the order in which they may be taken: tokenMutex_ alone; mutex_ (tables and content
-// state; never held across disk I/O but short page-cache transfers), then any one of: the journal's,
-// eventMutex_, the slots', the undo file's, syncMutex_, notifyMutex_, resumeMutex_, tokenMutex_.
+// state; never held across disk I/O but short page-cache transfers), then any one of: the
+// journal's, eventMutex_, the slots', the undo file's, syncMutex_, notifyMutex_, resumeMutex_, tokenMutex_.
 #pragma once
 
 #include <atomic>
@@ -229,7 +229,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void waitIdle(std::unique_lock<std::mutex> &lock, uint64_t ino);
   void beginWriting(LocalState &local);
   void endWriting(LocalState &local);
-  void saveUndo(std::unique_lock<std::mutex> &lock, LocalState &local, uint64_t start, uint64_t end);
+  void saveUndo(std::unique_lock<std::mutex> &lock, LocalState &local, uint64_t start,
+                uint64_t end);
   void dropUndo(LocalState &local);
   uint64_t noteWritten(Inode &inode, uint64_t start, uint64_t end);
   void markUnsynced(const std::shared_ptr<LocalFile> &file);

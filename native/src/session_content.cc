@@ -105,7 +105,8 @@ uint64_t Session::rebind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t 
   const auto from = local.file;
   RangeSet needed = local.valid;
   for (const Range &range : local.frozen.all())
-    for (const Range &part : undoGaps(local, range.start, range.end)) needed.add(part.start, part.end);
+    for (const Range &part : undoGaps(local, range.start, range.end))
+      needed.add(part.start, part.end);
   const std::vector<Range> parts = needed.all();
   if (!parts.empty() && parts.back().end > limit) fail(ENXIO, "the new place is too small");
   beginWriting(local);
@@ -286,7 +287,7 @@ bool Session::fill(uint64_t ino, uint64_t offset, const uint8_t *data, uint64_t 
     break;
   }
   lock.lock();
-  // The base may have been replaced meanwhile (setBase does not wait): then these bytes are not its.
+  // The base may have been replaced meanwhile (setBase does not wait): these bytes are not its.
   const bool same = inode->record.baseEpoch == baseEpoch;
   if (!error && same)
     for (const Range &part : parts) local.valid.add(part.start, part.end);

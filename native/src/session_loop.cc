@@ -1,6 +1,6 @@
 // Reading requests and sending answers. Leader and followers: exactly one reader holds the token
-// and reads /dev/fuse (two that poll it are both woken for every request, measured slower); before it
-// blocks on a disk it hands the token to a follower.
+// and reads /dev/fuse (two that poll it are both woken for every request, measured slower); before
+// it blocks on a disk it hands the token to a follower.
 #include <poll.h>
 #include <pthread.h>
 #include <sys/uio.h>
