@@ -1,7 +1,7 @@
 /**
- * The next versions: every change of a record is made here, because here is the covering rule. A new
- * version covers its base, what has the same content, and what the caller materialises in the same
- * batch; nothing else, or an edit of a conflict's winner would destroy the loser.
+ * The next versions: every change of a record is made here, because here is the covering rule. A
+ * new version covers its base, what has the same content, and what the caller materialises in the
+ * same batch; nothing else, or an edit of a conflict's winner would destroy the loser.
  */
 import assert from 'node:assert'
 import type { AttrVersion, Content, DataVersion, NodeKind, NodeRecord } from './record.js'

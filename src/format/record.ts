@@ -3,8 +3,8 @@
  * is the set of its maximal versions, nearly always one. Everything here is immutable data; bytes
  * are in `record-codec.ts`, new versions are made in `edit.ts`, winners chosen in `winner.ts`.
  *
- * Invariants: the versions of a register are sorted, the greatest (stamp, generation) first; none is
- * covered by another; a generation has at most one version in a register.
+ * Invariants: the versions of a register are sorted, the greatest (stamp, generation) first; none
+ * is covered by another; a generation has at most one version in a register.
  */
 import type { Dot, LinkId, NodeId } from './ids.js'
 import type { Stamp } from './hlc.js'
@@ -65,8 +65,9 @@ export type Content =
       /** Bytes; may exceed what the map covers (holes). */
       readonly size: number
       /**
-       * Encoded content maps (`map-codec.ts`), any of which serves: 1 to `MAX_MAPS`, sorted by their
-       * bytes. Location is not version: a re-homed or compacted file is the same version elsewhere.
+       * Encoded content maps (`map-codec.ts`), any of which serves: 1 to `MAX_MAPS`, sorted by
+       * their bytes. Location is not version: a re-homed or compacted file is the same version
+       * elsewhere.
        */
       readonly maps: readonly Buffer[]
       /** SHA-256 of the whole content, when it passed through the writing device; else null. */

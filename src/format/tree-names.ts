@@ -199,7 +199,9 @@ function nameDerived(
   }
 }
 
-/** The name of a companion's copy when its base has a copy by the same author; null: it has none. */
+/**
+ * The name of a companion's copy when its base has a copy by the same author; null: it has none.
+ */
 function followedName(
   each: Pending,
   given: ReadonlyMap<string, string>,

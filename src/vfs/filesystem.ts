@@ -20,6 +20,7 @@ import { Journal, type Crc32c } from './journal.js'
 import { LocalFiles } from './local-files.js'
 import { Namespace } from './namespace.js'
 import { PLAIN, type DataPlane } from './plane.js'
+import { Projector } from './projector.js'
 import { SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
@@ -66,6 +67,7 @@ export class Filesystem {
   readonly content: Content
   readonly ingester: Ingester
   readonly history: History
+  readonly projector: Projector
   readonly space: Space
   #waiters: Waiter[] = []
   #checkpointing: Promise<void> | null = null
@@ -96,6 +98,7 @@ export class Filesystem {
       isOpen: (ino) => this.volume.orphans.has(ino),
       apply
     })
+    this.projector = new Projector({ volume: this.volume, store, log })
     this.names = new Namespace(this.volume)
     this.attributes = new Attributes(this.volume)
     this.directories = new Directories(this.volume)
@@ -105,7 +108,10 @@ export class Filesystem {
       store,
       history: this.history,
       durable: (seq) => this.durable(seq),
-      onCommitted: () => this.#committed(),
+      onCommitted: (places, rows) => {
+        this.projector.note(places, rows)
+        this.#committed()
+      },
       log,
       fault
     })
@@ -134,6 +140,7 @@ export class Filesystem {
       log
     })
     this.history.load()
+    this.projector.start()
     if (!this.volume.parts.index.node(ROOT_INO)) this.#makeRoot()
     this.directories.loadNode(ROOT_INO)
     this.#timer = setInterval(() => this.#tick(), CHECKPOINT_MS)
@@ -217,6 +224,7 @@ export class Filesystem {
       this.options.log.error({ err: error }, 'the last commit failed; the journal keeps the work')
     })
     await this.ingester.close()
+    await this.projector.close()
     await this.history.tend()
     await this.#checkpointing
     await this.checkpoint()

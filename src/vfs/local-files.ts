@@ -137,7 +137,7 @@ export class LocalFiles {
    * @returns an iterator over groups of inos; releasing while iterating is allowed
    */
   *oldestFirst(): Generator<readonly number[]> {
-    for (const file of [...this.#files.values()]) {
+    for (const file of this.#files.values()) {
       if (file !== this.#slab) yield [...file.inos]
     }
   }

@@ -83,6 +83,7 @@ export class Volume {
 
   /** Journals changes and applies them. They survive kill -9 when this returns. */
   apply(changes: readonly Change[]): void {
+    if (changes.length === 0) return
     const { journal, index, tracker, wake } = this.parts
     const payload = Buffer.concat([Buffer.of(META.changes), encodeChanges(changes)])
     journal.append(payload)

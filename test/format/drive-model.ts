@@ -26,7 +26,9 @@ import { encodeMap } from '../../src/format/map-codec.js'
 import { materialise } from '../../src/format/tree.js'
 import { mergeRecord } from '../../src/format/merge.js'
 
-/** What one operation wrote: records as bytes, and which operations on each node its writer knew. */
+/**
+ * What one operation wrote: records as bytes, and which operations on each node its writer knew.
+ */
 export interface Batch {
   readonly records: readonly (readonly [NodeId, Buffer])[]
   readonly known: ReadonlyMap<NodeId, readonly number[]>
@@ -67,7 +69,9 @@ export class Ledger {
   readonly written = new Set<number>()
   readonly overwritten = new Set<number>()
   readonly deleted = new Set<number>()
-  /** Contents that got several nodes (copies, one name for two), so that one may outlive another. */
+  /**
+   * Contents that got several nodes (copies, one name for two), so that one may outlive another.
+   */
   readonly spread = new Set<number>()
   /** Deleted nodes, with the operations on them that the deleter knew. */
   readonly deletions: { readonly node: NodeId; readonly known: ReadonlySet<number> }[] = []

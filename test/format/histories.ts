@@ -2,7 +2,8 @@
  * Random histories of several devices: which steps there are, and how one is played.
  */
 import fc from 'fast-check'
-import { Device, Ledger, type Seen, contentId, contentOf } from './drive-model.js'
+import { Device, Ledger, type Operation, type Seen, contentId, contentOf } from './drive-model.js'
+import type { Place } from '../../src/format/record.js'
 import { type NodeId, ROOT_ID } from '../../src/format/ids.js'
 
 const NAMES = ['a', 'b.txt', 'db', 'db-wal', 'db-journal'].map((name) => Buffer.from(name))
@@ -157,31 +158,37 @@ function change(device: Device, step: Step, nowMs: number): void {
       if (any) operation.remove(any)
       break
     }
-    case 'rmdir': {
-      const empty = seen.filter(
-        (each) => isDir(each) && !seen.some((s) => s.dir === each.entry.node)
-      )
-      const dir = pick(empty, step.a)
-      if (dir) operation.remove(dir)
+    case 'rmdir':
+    case 'renameDir':
+      changeDir(operation, seen, { step, place, isTaken: taken !== undefined })
       break
-    }
     case 'rename':
       if (file && taken !== file && !(taken && isDir(taken))) {
         if (taken) operation.remove(taken)
         operation.rename(file, place)
       }
       break
-    case 'renameDir': {
-      const dir = pick(seen.filter(isDir), step.a)
-      if (dir && !taken && !isBelow(seen, place.parent, dir.entry.node))
-        operation.rename(dir, place)
-      break
-    }
     case 'hear':
     case 'rotate':
       break
   }
   operation.commit()
+}
+
+function changeDir(
+  operation: Operation,
+  seen: readonly Seen[],
+  { step, place, isTaken }: { step: Step; place: Place; isTaken: boolean }
+): void {
+  const dirs = seen.filter(isDir)
+  if (step.kind === 'rmdir') {
+    const empty = dirs.filter((dir) => !seen.some((each) => each.dir === dir.entry.node))
+    const dir = pick(empty, step.a)
+    if (dir) operation.remove(dir)
+    return
+  }
+  const dir = pick(dirs, step.a)
+  if (dir && !isTaken && !isBelow(seen, place.parent, dir.entry.node)) operation.rename(dir, place)
 }
 
 function isDir(seen: Seen): boolean {
@@ -202,7 +209,8 @@ function isBelow(seen: readonly Seen[], node: NodeId, ancestor: NodeId): boolean
 export function textOf(device: Device): string {
   const lines = device.list().map(({ path, entry }) => {
     const link = entry.data?.content.type === 'link' ? 'link' : ''
-    return `${path} ${entry.kind} ${entry.node} ${contentId(entry) ?? '-'} ${entry.data?.mtimeNs} ${link}`
+    const content = contentId(entry) ?? '-'
+    return `${path} ${entry.kind} ${entry.node} ${content} ${entry.data?.mtimeNs} ${link}`
   })
   return lines.join('\n')
 }
