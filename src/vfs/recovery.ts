@@ -15,7 +15,7 @@ import { decodeChanges, type Change } from '../union/changes.js'
 import { readSafe, type Row } from '../union/row.js'
 import { ByteRanges } from './byte-ranges.js'
 import { ENTRY, cutJournal, readJournal, type Crc32c, type JournalEntry } from './journal.js'
-import { FILE_LIMIT, SLOT_BYTES, syncDirectory } from './local-files.js'
+import { FILE_LIMIT, syncDirectory } from './local-files.js'
 import type { Binding } from './plane.js'
 import { META, type Volume } from './volume.js'
 
@@ -162,7 +162,7 @@ function replay(state: LocalState, type: number, payload: Buffer): void {
   // The BIND entry may be in a segment that is gone; a write tells as much.
   if (state.binding?.fileId !== fileId) {
     const base = localOffset - fileOffset
-    state.binding = { fileId, base, limit: base === 0 ? FILE_LIMIT : SLOT_BYTES }
+    state.binding = { fileId, base, limit: FILE_LIMIT }
   }
 }
 
@@ -171,10 +171,12 @@ function restore(volume: Volume, state: LocalState): void {
   const { plane, files, journal, tracker, clock } = volume.parts
   const { ino, size, baseEnd, timeNs } = state
   const row = volume.row(ino)
-  const kind = state.binding && files.kindOnDisk(state.binding.fileId)
-  const limit = kind === 'slab' ? SLOT_BYTES : FILE_LIMIT
-  const binding = state.binding && kind ? { ...state.binding, limit } : null
-  const dirty = binding ? state.dirty.pairs() : []
+  const limit = state.binding && files.limitOnDisk(state.binding.fileId)
+  const binding = state.binding && limit ? { ...state.binding, limit } : null
+  const dirty = state.dirty.pairs()
+  // Only after the index was made anew: local files go when what they hold is in the Corestore, so
+  // the record that the row was made from has these writes.
+  if (!binding && dirty.length > 0) return
   const stat = Buffer.from(
     row.with({ size, baseEnd, mtimeNs: timeNs, ctimeNs: maxOf(row.ctimeNs, timeNs) }).stat
   )

@@ -190,7 +190,8 @@ export class TestVolume {
       info: count(() => store.info()),
       runsOf: count((map) => store.runsOf(map)),
       clear: count((runs) => store.clear(runs)),
-      sweepRecords: count((keepFrom) => store.sweepRecords(keepFrom)),
+      sweepRecords: count(() => store.sweepRecords()),
+      project: count((changes, below) => store.project(changes, below)),
       compact: count((minBytes) => store.compact(minBytes)),
       space: count(() => store.space())
     }
