@@ -142,7 +142,12 @@ export class TestVolume {
     if (index.isEmpty && info.dbLength > 0) {
       await fillIndex(index, { store: client, info }, clock, () => undefined)
     }
-    dispatcher = new Dispatcher({ session, now: () => native.nowNs(), log, onEnded: () => undefined })
+    dispatcher = new Dispatcher({
+      session,
+      now: () => native.nowNs(),
+      log,
+      onEnded: () => undefined
+    })
     const uid = this.options.uid ?? 0
     const fs = new Filesystem({
       journalDirectory: home.journal,
