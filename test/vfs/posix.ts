@@ -278,7 +278,13 @@ export class Posix {
       xattrs.set(name, (await this.kernel.getxattr(ino, name)).toString('latin1'))
     }
     const target = kind === LINK ? await this.kernel.readlink(ino) : null
-    return { attr, data: kind === 0o100000 ? await this.#all(attr) : null, target, xattrs, children }
+    return {
+      attr,
+      data: kind === 0o100000 ? await this.#all(attr) : null,
+      target,
+      xattrs,
+      children
+    }
   }
 
   async #all(attr: Attr): Promise<Buffer> {

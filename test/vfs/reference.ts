@@ -96,7 +96,12 @@ export class Reference {
     }
   }
 
-  #content(op: Extract<Op, { op: 'write' | 'read' | 'truncate' | 'allocate' | 'hwrite' | 'hread' | 'hlink' }>): Result {
+  #content(
+    op: Extract<
+      Op,
+      { op: 'write' | 'read' | 'truncate' | 'allocate' | 'hwrite' | 'hread' | 'hlink' }
+    >
+  ): Result {
     const node = 'handle' in op ? this.#handle(op.handle) : this.#file(op.path)
     switch (op.op) {
       case 'write':

@@ -200,9 +200,7 @@ export class TestKernel {
   }
 
   async symlink(parent: number, name: string, target: string): Promise<Attr> {
-    return this.#entry(
-      await this.call(OP.symlink, parent, named(Buffer.alloc(0), name, target))
-    )
+    return this.#entry(await this.call(OP.symlink, parent, named(Buffer.alloc(0), name, target)))
   }
 
   async link(ino: number, parent: number, name: string): Promise<Attr> {
@@ -282,10 +280,10 @@ export class TestKernel {
   async readdir(ino: number): Promise<string[]> {
     await this.call(OP.opendir, ino, fields(8))
     const names: string[] = []
-    for (let cookie = 0n; ; ) {
+    for (let cookie = 0n; ;) {
       const body = await this.call(OP.readdir, ino, fields(40, { 8: cookie }, { 16: 32_768 }))
       if (body.length === 0) break
-      for (let at = 0; at < body.length; ) {
+      for (let at = 0; at < body.length;) {
         cookie = body.readBigUInt64LE(at + 8)
         const end = at + 24 + body.readUInt32LE(at + 16)
         names.push(body.toString('latin1', at + 24, end))
