@@ -1,6 +1,6 @@
 // Reading requests and sending answers. Leader and followers: exactly one reader holds the token
-// and reads /dev/fuse (two that poll it are both woken for every request, measured slower); before it
-// blocks on a disk it hands the token to a follower.
+// and reads /dev/fuse (two that poll it are both woken for every request, measured slower); before
+// it blocks on a disk it hands the token to a follower.
 #include <poll.h>
 #include <pthread.h>
 #include <sys/uio.h>
@@ -81,6 +81,7 @@ void Session::handleRead(Turn &turn, uint32_t *slot, uint32_t length) {
     return;
   }
   statToJs_++;
+  spinUseless_ = true;  // whoever asked waits for JavaScript now, which takes longer than a spin
   slots_.queueForJs(*slot, length);
   *slot = kNoSlot;
   wakeJs();
@@ -118,7 +119,8 @@ ssize_t Session::readRequest(uint8_t *into) {
 // failing, tried again now and then.
 bool Session::waitReadable() {
   pollfd fds[2] = {{fd_.get(), POLLIN, 0}, {stopFd_.get(), POLLIN, 0}};
-  if (options_.spinUs > 0 && (spinScore_ > 0 || ++spinSkipped_ >= 16)) {
+  const bool useless = std::exchange(spinUseless_, false);
+  if (options_.spinUs > 0 && !useless && (spinScore_ > 0 || ++spinSkipped_ >= 16)) {
     spinSkipped_ = 0;
     const int64_t until = monoNs() + int64_t(options_.spinUs) * 1000;
     do {

@@ -42,8 +42,8 @@ export interface Entry {
   readonly standing: readonly Standing[]
   /** The node whose conflict's loser this is, while the copy has no record; else null. */
   readonly copyOf: NodeId | null
-  /** Whether the name is derived, because of a conflict, instead of stored. */
-  readonly isDerived: boolean
+  /** The stored name that it would have, when its name is derived because of a conflict; else null. */
+  readonly stem: Buffer | null
 }
 
 /** The merged tree. */

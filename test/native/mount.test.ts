@@ -46,7 +46,8 @@ async function onMount(t: Test, script: string, mode = ''): Promise<Result> {
     { timeout: 40_000, killSignal: 'SIGKILL' }
   )
   ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(mountpoint))
-  return JSON.parse(stdout) as Result
+  const result: Result = JSON.parse(stdout)
+  return result
 }
 
 await test(

@@ -5,7 +5,6 @@
  */
 import { execFile } from 'node:child_process'
 import { readdirSync, statfsSync } from 'node:fs'
-import { promisify } from 'node:util'
 import { OP, TinyFs } from './tiny-fs.js'
 
 const [mountpoint = '', script = '', mode = ''] = process.argv.slice(2)
@@ -34,14 +33,14 @@ if (mode === 'self') {
 if (mode === 'silent') filesystem.silent.add(OP.statfs)
 if (mode === 'stalled')
   setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000), 300)
-try {
-  const options = { timeout: 20_000, cwd: '/' }
-  const ran = await promisify(execFile)('bash', ['-c', script, 'bash', mountpoint], options)
-  result['out'] = ran.stdout
-} catch (error) {
-  const failed = error as { stdout?: string; stderr?: string; code?: unknown }
-  result['failed'] = [failed.code, failed.stdout, failed.stderr]
-}
+const options = { timeout: 20_000, cwd: '/' }
+await new Promise<void>((resolve) => {
+  execFile('bash', ['-c', script, 'bash', mountpoint], options, (error, stdout, stderr) => {
+    if (error) result['failed'] = [error.code, stdout, stderr]
+    else result['out'] = stdout
+    resolve()
+  })
+})
 result['stats'] = filesystem.session.stats()
 if (mode === 'abort') filesystem.session.abort()
 else if (mode === 'close') filesystem.session.close()
