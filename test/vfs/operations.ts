@@ -81,8 +81,8 @@ function is<const T extends string>(value: T): fc.Arbitrary<T> {
 
 const name = fc.constantFrom('a', 'b', 'c', 'ä')
 const path = fc.oneof(
-  { weight: 3, arbitrary: name },
-  { weight: 4, arbitrary: fc.tuple(name, name).map((parts) => parts.join('/')) },
+  { weight: 5, arbitrary: name },
+  { weight: 5, arbitrary: fc.tuple(name, name).map((parts) => parts.join('/')) },
   { weight: 1, arbitrary: fc.tuple(name, name, name).map((parts) => parts.join('/')) }
 )
 const handle = fc.nat(2)
@@ -162,8 +162,8 @@ export const event: fc.Arbitrary<Event> = fc.oneof(
 )
 
 /** The bytes of a write: they tell which write they are of. */
-export function dataOf(length: number, byte: number): Buffer {
-  const bytes = Buffer.alloc(length, byte)
-  for (let i = 0; i < length; i += 512) bytes[i] = (byte + i / 512) & 255
+export function dataOf(byteLength: number, seed: number): Buffer {
+  const bytes = Buffer.alloc(byteLength, seed)
+  for (let i = 0; i < byteLength; i += 512) bytes[i] = (seed + i / 512) & 255
   return bytes
 }

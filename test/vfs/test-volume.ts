@@ -176,30 +176,23 @@ export class TestVolume {
     await kernel.init()
   }
 
+  /** Every call of the store is counted while it is under way. */
   #counted(store: ContentStore): ContentStore {
-    const count = <A extends unknown[], R>(call: (...args: A) => Promise<R>) => {
-      return async (...args: A): Promise<R> => {
-        this.#storeCalls++
-        try {
-          return await call(...args)
-        } finally {
-          this.#storeCalls--
+    return new Proxy(store, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name)
+        if (typeof value !== 'function') return value
+        return async (...args: unknown[]): Promise<unknown> => {
+          this.#storeCalls++
+          try {
+            const answer: unknown = await Reflect.apply(value, target, args)
+            return answer
+          } finally {
+            this.#storeCalls--
+          }
         }
       }
-    }
-    return {
-      fetch: count((...args) => store.fetch(...args)),
-      ingest: count((files) => store.ingest(files)),
-      commit: count((batch) => store.commit(batch)),
-      barrier: count(() => store.barrier()),
-      info: count(() => store.info()),
-      runsOf: count((map) => store.runsOf(map)),
-      clear: count((runs) => store.clear(runs)),
-      sweepRecords: count(() => store.sweepRecords()),
-      project: count((changes, below) => store.project(changes, below)),
-      compact: count((minBytes) => store.compact(minBytes)),
-      space: count(() => store.space())
-    }
+    })
   }
 
   /** A copy of the home as a kill would leave it now. To be called where the store is idle. */
