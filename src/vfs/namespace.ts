@@ -11,6 +11,7 @@ import { Row } from '../union/row.js'
 import { contentMapOf, dataWinner } from '../format/winner.js'
 import { ATTR, PLAIN } from './plane.js'
 import { deadKey } from './history.js'
+import { stateUnnamed } from './recovery.js'
 import type { Caller, Volume } from './volume.js'
 
 /** Longest name, bytes (NAME_MAX). */
@@ -153,8 +154,9 @@ export class Namespace {
     const { author, index } = this.volume.parts
     const dir = this.volume.directory(at.parent)
     if (index.dirent(at.parent, at.name)) throw new FsError('EEXIST')
-    const old = this.volume.row(ino)
+    const old = this.volume.current(ino)
     if (isDirectory(old)) throw new FsError('EPERM')
+    if (this.volume.orphans.has(ino)) stateUnnamed(this.volume, old)
     const reserved = author.reserve(0)
     const write = author.write()
     const record = withPlace(old.record, null, this.#placeOf(at), write)

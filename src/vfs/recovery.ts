@@ -16,7 +16,7 @@ import { readSafe, type Row } from '../union/row.js'
 import { ByteRanges } from './byte-ranges.js'
 import { ENTRY, cutJournal, readJournal, type Crc32c, type JournalEntry } from './journal.js'
 import { FILE_LIMIT, SLOT_BYTES, syncDirectory } from './local-files.js'
-import type { Binding } from './plane.js'
+import { RANGES, type Binding } from './plane.js'
 import { META, type Volume } from './volume.js'
 
 /** Key of a number that no journal entry of the past exceeds, should the journal be lost. */
@@ -175,8 +175,10 @@ function restore(volume: Volume, state: LocalState): void {
   const limit = kind === 'slab' ? SLOT_BYTES : FILE_LIMIT
   const binding = state.binding && kind ? { ...state.binding, limit } : null
   const dirty = binding ? state.dirty.pairs() : []
+  // utimensat(2) after the last write: the row tells the time, and its ctime that it came later.
+  const mtimeNs = row.ctimeNs > timeNs ? row.mtimeNs : timeNs
   const stat = Buffer.from(
-    row.with({ size, baseEnd, mtimeNs: timeNs, ctimeNs: maxOf(row.ctimeNs, timeNs) }).stat
+    row.with({ size, baseEnd, mtimeNs, ctimeNs: maxOf(row.ctimeNs, timeNs) }).stat
   )
   stat.writeUInt32LE(stat.readUInt32LE(68) | INODE_FORCE, 68)
   plane.putInodes(stat, 1)
@@ -185,8 +187,24 @@ function restore(volume: Volume, state: LocalState): void {
     plane.restoreBinding(ino, binding.fileId, binding.base, binding.limit)
     plane.setRanges(ino, 1, Float64Array.from(dirty))
   }
-  const stated: StatedFile = { ino, binding, size, baseEnd, timeNs: String(timeNs), dirty }
-  journal.append(Buffer.concat([Buffer.of(META.files), Buffer.from(JSON.stringify(stated))]))
+  journal.append(encodeStated({ ino, binding, size, baseEnd, timeNs: String(timeNs), dirty }))
+  tracker.noteFile(ino, clock.monotonicMs())
+}
+
+function encodeStated(stated: StatedFile): Buffer {
+  return Buffer.concat([Buffer.of(META.files), Buffer.from(JSON.stringify(stated))])
+}
+
+/**
+ * States in the journal what a file without a name holds, as it is about to get one. Its writes are
+ * in the journal too, but segments go without asking for them while the file has no name.
+ */
+export function stateUnnamed(volume: Volume, row: Row): void {
+  const { plane, files, journal, tracker, clock } = volume.parts
+  const { ino, size, baseEnd, mtimeNs } = row
+  const dirty = [...plane.ranges(ino, RANGES.dirty)]
+  const binding = files.bindingOf(ino)
+  journal.append(encodeStated({ ino, binding, size, baseEnd, timeNs: String(mtimeNs), dirty }))
   tracker.noteFile(ino, clock.monotonicMs())
 }
 
