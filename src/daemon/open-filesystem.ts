@@ -19,6 +19,15 @@ import { currentBootId } from './state.js'
 import type { StoreInfo } from './store-calls.js'
 import { StoreClient } from './store-client.js'
 
+/** A little before what uses the mount; only root may. */
+function raisePriority(): void {
+  try {
+    setPriority(-1)
+  } catch {
+    // An ordinary user's daemon goes without.
+  }
+}
+
 /** File times come from the same clock in both threads and in the native side. */
 function nativeClock(native: Native): Clock {
   return {
@@ -163,6 +172,6 @@ export const openFilesystem: OpenFilesystem = async (options) =>
     log.info({ ...report }, 'recovered')
     stack.push(() => vfs.close())
     dispatcher.serve()
-    setPriority(-1)
+    raisePriority()
     return new MountedFilesystem({ native, session, dispatcher, store, info, vfs }, stack)
   })

@@ -28,6 +28,7 @@ const LASTING: ReadonlySet<FailureKind> = new Set<FailureKind>([
   'home-busy',
   'home-unsafe',
   'mount-point',
+  'no-fuse',
   'damaged'
 ])
 
