@@ -1,4 +1,4 @@
-// What JavaScript answers. Each answer takes the slot back first, so that exactly one answer is sent.
+// What JavaScript answers. Each answer takes the slot back first, so that exactly one is sent.
 #include <cstring>
 
 #include "session.h"
@@ -45,15 +45,12 @@ uint32_t Session::takeEvents(double *into, uint32_t triples) {
 }
 
 bool Session::withSlot(uint32_t slot, const std::function<void(const Request &)> &act) {
-  bool mine;
-  {
-    mine = slots_.reclaim(slot);
-    if (mine) {
-      Turn turn;
-      uint8_t *bytes = slots_.at(slot);
-      act({slot, bytes, reinterpret_cast<const fuse_in_header *>(bytes), &turn});
-      slots_.release(slot);
-    }
+  const bool mine = slots_.reclaim(slot);
+  if (mine) {
+    Turn turn;
+    uint8_t *bytes = slots_.at(slot);
+    act({slot, bytes, reinterpret_cast<const fuse_in_header *>(bytes), &turn});
+    slots_.release(slot);
   }
   if (slots_.anyTakeable()) wakeJs();
   return mine;
@@ -211,7 +208,7 @@ bool Session::resume(uint32_t slot) {
     return true;
   }
   if (dispatch(request) == Outcome::kToJs) {
-    slots_.requeue(slot);
+    slots_.queueForJs(slot, in->len);
   } else {
     slots_.release(slot);
   }

@@ -64,6 +64,10 @@ bool Session::syncRound(const SyncWaiters &waiters) {
     if (work || !waiters.empty()) files.swap(unsyncedFiles_);
     for (const auto &file : files) file->unsynced = false;
   }
+  if (journalLost_) {
+    answerSync(waiters, EIO);
+    return true;
+  }
   if (!work && files.empty()) {
     answerSync(waiters, 0);
     return true;
@@ -82,6 +86,9 @@ bool Session::syncRound(const SyncWaiters &waiters) {
     faultPoint(kFaultSyncMark);
     if (!error) error = journal_.sync();
     if (error) {
+      // The kernel drops what it could not write, so a later success would prove nothing: from now
+      // on no MARK is made and every fsync fails, until the next mount reads what is there.
+      journalLost_ = true;
       emit(EventType::kSyncFailed, error, 0);
     } else {
       durableSeq_ = covered;
@@ -95,6 +102,8 @@ bool Session::syncRound(const SyncWaiters &waiters) {
 
 int Session::syncFiles(std::vector<std::shared_ptr<LocalFile>> files) {
   int result = 0;
+  if (files.size() > 1)  // start them all, then wait for each
+    for (const auto &file : files) sync_file_range(file->fd.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
   for (const auto &file : files) {
     if (fdatasync(file->fd.get()) == 0) continue;
     const int error = result = errno;

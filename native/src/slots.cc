@@ -25,6 +25,7 @@ Slab::~Slab() { munmap(memory_, bytes()); }
 Slots::Slots() : slab_(std::make_shared<Slab>()) {
   state_.fill(SlotState::kFree);
   sinceNs_.fill(0);
+  lentSlot_.fill(false);
   for (uint32_t i = kSlots; i > 0; i--) free_.push_back(i - 1);
 }
 
@@ -51,7 +52,17 @@ void Slots::stop() {
   changed_.notify_all();
 }
 
+void Slots::lendLocked(uint32_t index, int64_t sinceNs) {
+  if (!lentSlot_[index]) lent_++;
+  lentSlot_[index] = true;
+  state_[index] = SlotState::kQueued;
+  sinceNs_[index] = sinceNs;
+  queue_.push_back(index);
+}
+
 void Slots::freeLocked(uint32_t index) {
+  if (lentSlot_[index]) lent_--;
+  lentSlot_[index] = false;
   state_[index] = SlotState::kFree;
   free_.push_back(index);
   changed_.notify_all();
@@ -67,18 +78,15 @@ bool Slots::queueForJs(uint32_t index, uint32_t length) {
   std::unique_lock<std::mutex> lock(mutex_);
   PCFS_ASSERT(state_[index] == SlotState::kNative);
   changed_.wait(lock, [&] {
-    return stopped_ || lent_ < kSlots - kNativeSlots ||
+    return stopped_ || lentSlot_[index] || lent_ < kSlots - kNativeSlots ||
            (parked_.size() < kMaxParked && parkedBytes_ + length <= kMaxParkedBytes);
   });
   if (stopped_) {
     freeLocked(index);
     return false;
   }
-  if (lent_ < kSlots - kNativeSlots && parked_.empty()) {
-    state_[index] = SlotState::kQueued;
-    sinceNs_[index] = monoNs();
-    queue_.push_back(index);
-    lent_++;
+  if (lentSlot_[index] || (lent_ < kSlots - kNativeSlots && parked_.empty())) {
+    lendLocked(index, lentSlot_[index] ? sinceNs_[index] : monoNs());
     return true;
   }
   const uint8_t *request = at(index);
@@ -86,14 +94,6 @@ bool Slots::queueForJs(uint32_t index, uint32_t length) {
   parkedBytes_ += length;
   freeLocked(index);
   return true;
-}
-
-void Slots::requeue(uint32_t index) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  PCFS_ASSERT(state_[index] == SlotState::kNative);
-  state_[index] = SlotState::kQueued;
-  queue_.push_back(index);
-  lent_++;
 }
 
 void Slots::unparkLocked() {
@@ -104,10 +104,7 @@ void Slots::unparkLocked() {
     const uint32_t index = free_.back();
     free_.pop_back();
     memcpy(at(index), parked.bytes.data(), parked.bytes.size());
-    state_[index] = SlotState::kQueued;
-    sinceNs_[index] = parked.sinceNs;
-    queue_.push_back(index);
-    lent_++;
+    lendLocked(index, parked.sinceNs);
   }
 }
 
@@ -128,15 +125,12 @@ bool Slots::reclaim(uint32_t index) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (index >= kSlots) fail(EINVAL, "no such slot");
   if (state_[index] == SlotState::kExpired) {
-    lent_--;
     freeLocked(index);
     unparkLocked();
     return false;
   }
   if (state_[index] != SlotState::kTaken) fail(EINVAL, "the slot is not held by JavaScript");
   state_[index] = SlotState::kNative;
-  lent_--;
-  changed_.notify_all();
   return true;
 }
 
@@ -164,7 +158,6 @@ std::vector<uint64_t> Slots::expire(int64_t beforeNs) {
     }
     uniques.push_back(uniqueOf(at(index)));
     queue_.erase(queue_.begin() + long(i));
-    lent_--;
     freeLocked(index);
   }
   for (uint32_t index = 0; index < kSlots; index++) {
@@ -181,19 +174,25 @@ std::vector<uint64_t> Slots::expire(int64_t beforeNs) {
   return uniques;
 }
 
-bool Slots::interrupt(uint64_t unique, uint32_t *taken) {
+bool Slots::interrupt(uint64_t unique, bool (*dying)(uint32_t pid), uint32_t *taken) {
   std::lock_guard<std::mutex> lock(mutex_);
   *taken = kNoSlot;
+  const auto pidOf = [](const uint8_t *request) {
+    fuse_in_header in;
+    memcpy(&in, request, sizeof in);
+    return in.pid;
+  };
   for (size_t i = 0; i < queue_.size(); i++) {
     const uint32_t index = queue_[i];
     if (uniqueOf(at(index)) != unique) continue;
+    if (!dying(pidOf(at(index)))) return false;
     queue_.erase(queue_.begin() + long(i));
-    lent_--;
     freeLocked(index);
     return true;
   }
   for (size_t i = 0; i < parked_.size(); i++) {
     if (uniqueOf(parked_[i].bytes.data()) != unique) continue;
+    if (!dying(pidOf(parked_[i].bytes.data()))) return false;
     parkedBytes_ -= parked_[i].bytes.size();
     parked_.erase(parked_.begin() + long(i));
     return true;

@@ -19,6 +19,7 @@ import { ControlServer } from '../control/server.js'
 import { checkApart, type DaemonConfig } from './config.js'
 import { makeFaultPoint, parseFault } from './fault-point.js'
 import type { Filesystem, OpenFilesystem } from './filesystem.js'
+import { checkFuse } from './fuse-access.js'
 import { lockHome } from './home-lock.js'
 import { openHome, type HomePaths } from './home.js'
 import { openLog } from './logger.js'
@@ -44,6 +45,8 @@ export class Daemon {
   /** Stops and unmounts come one after the other. */
   readonly #ending = new Mutex()
   #isMounted = true
+  /** We are taking the mount away ourselves, so that its end is no news. */
+  #isUnmounting = false
   #end: (error: unknown) => void = () => undefined
 
   private constructor(
@@ -72,6 +75,7 @@ export class Daemon {
       const { log } = file
       const state = openState(home)
       const plan = parseFault(config.fault)
+      checkFuse(config.allowOther)
       using point = await prepareMountPoint(config.mountPoint)
       checkApart(realpathSync(home.root), point.path)
       let daemon: Daemon | null = null
@@ -121,6 +125,7 @@ export class Daemon {
    * went wrong comes out of `ended`.
    */
   async close(): Promise<void> {
+    this.#isUnmounting = true
     const closed = this.#ending.run(async () => this.#stack.close())
     this.#end(
       await closed.then(
@@ -132,6 +137,7 @@ export class Daemon {
 
   /** The mount has gone without us: there is nothing left to serve. */
   unmountedByOthers(): void {
+    if (this.#isUnmounting) return
     this.#isMounted = false
     this.#log.info({ op: 'unmount', path: this.mountPath }, 'unmounted by somebody else')
     void this.close()
@@ -167,13 +173,17 @@ export class Daemon {
   }
 
   async #unmount(lazy: boolean): Promise<void> {
+    this.#isUnmounting = true
     for (let tries = 1; this.#isMounted; tries++) {
       try {
         await this.#filesystem.unmount(lazy)
         this.#isMounted = false
       } catch (error) {
         const isBusy = error instanceof Failure && error.kind === 'mount-busy'
-        if (!isBusy || tries >= BUSY_TRIES) throw error
+        if (!isBusy || tries >= BUSY_TRIES) {
+          this.#isUnmounting = false
+          throw error
+        }
         await sleep(BUSY_WAIT_MS)
       }
     }

@@ -51,14 +51,17 @@ export async function answers(path: string): Promise<boolean> {
 }
 
 /**
- * Detaches every pcfs mount from a directory. Who has files open in one keeps them until closed.
+ * Detaches the pcfs mounts that lie on top of a directory. Who has files open in one keeps them
+ * until closed.
+ * @param path absolute, without symbolic links
+ * @param home only mounts of this home
  * @throws {Failure} `mount-point` when one stays
  */
-export async function detachAll(path: string): Promise<void> {
+export async function detachAll(path: string, home: string): Promise<void> {
   let said = ''
   for (let tries = 0; tries < MAX_STACKED; tries++) {
     const top = (await mountsOn(path)).at(-1)
-    if (top?.type !== 'fuse.pcfs') return
+    if (top?.type !== 'fuse.pcfs' || top.source !== home) return
     const done =
       process.geteuid?.() === 0
         ? await run('umount', ['-l', '--', path])

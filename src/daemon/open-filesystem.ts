@@ -14,9 +14,19 @@ import { Index } from '../union/index-store.js'
 import { Filesystem as Vfs } from '../vfs/filesystem.js'
 import type { Filesystem, FilesystemOptions, OpenFilesystem } from './filesystem.js'
 import { limitsOf } from './limits.js'
+import { fillIndex } from './offline.js'
 import { currentBootId } from './state.js'
 import type { StoreInfo } from './store-calls.js'
 import { StoreClient } from './store-client.js'
+
+/** A little before what uses the mount; only root may. */
+function raisePriority(): void {
+  try {
+    setPriority(-1)
+  } catch {
+    // An ordinary user's daemon goes without.
+  }
+}
 
 /** File times come from the same clock in both threads and in the native side. */
 function nativeClock(native: Native): Clock {
@@ -142,6 +152,10 @@ export const openFilesystem: OpenFilesystem = async (options) =>
     stack.push(() => store.close())
     const index = Index.open(home.index)
     stack.push(() => index.close())
+    if (index.isEmpty && info.dbLength > 0) {
+      log.warn({}, 'the index is gone; it is made anew from the store')
+      await fillIndex(index, { store, info }, nativeClock(native), () => undefined)
+    }
     let isEnded = false
     dispatcher = new Dispatcher({
       session,
@@ -158,6 +172,6 @@ export const openFilesystem: OpenFilesystem = async (options) =>
     log.info({ ...report }, 'recovered')
     stack.push(() => vfs.close())
     dispatcher.serve()
-    setPriority(-1)
+    raisePriority()
     return new MountedFilesystem({ native, session, dispatcher, store, info, vfs }, stack)
   })

@@ -10,6 +10,7 @@ import { backoffMs } from '../base/backoff.js'
 import type { Logger } from '../base/log.js'
 import { birthOf, type Birth } from './birth.js'
 import type { DaemonConfig } from './config.js'
+import { resolveMountPoint } from './mount-point.js'
 import { detachAll } from './mount-table.js'
 import type { FailureKind } from '../control/failure.js'
 
@@ -27,6 +28,7 @@ const LASTING: ReadonlySet<FailureKind> = new Set<FailureKind>([
   'home-busy',
   'home-unsafe',
   'mount-point',
+  'no-fuse',
   'damaged'
 ])
 
@@ -54,9 +56,7 @@ export async function supervise(options: SupervisorOptions): Promise<number> {
     const began = performance.now()
     const life = await runOnce(options, config, first ? onBirth : () => undefined)
     if (life.how === 'ended' || signal.aborted) return 0
-    await detachAll(config.mountPoint).catch((err: unknown) => {
-      log.error({ err }, 'a dead mount stays')
-    })
+    await clearMount(config).catch((err: unknown) => log.error({ err }, 'a dead mount stays'))
     const { birth } = life
     if (birth.kind === 'failed' && (first || LASTING.has(birth.failure.kind))) {
       log.error({ ...birth.failure }, 'the daemon does not start')
@@ -96,6 +96,11 @@ async function runOnce(
   const exit = await exited
   options.signal.removeEventListener('abort', stop)
   return { how: exit === '0' ? 'ended' : 'died', exit, birth }
+}
+
+/** Takes the dead daemon's mount away; never that of another home. */
+async function clearMount({ mountPoint, home }: DaemonConfig): Promise<void> {
+  await detachAll(resolveMountPoint(mountPoint), home)
 }
 
 /** Asks a daemon to end, and ends it when it does not. */

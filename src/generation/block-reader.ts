@@ -16,7 +16,7 @@ import type { Store } from '../store/store.js'
 import type { ReadOptions } from './types.js'
 
 /** Deadline of a read whose caller names none. */
-export const DEFAULT_TIMEOUT_MS = 30_000
+const DEFAULT_TIMEOUT_MS = 30_000
 
 /** Decoded leaves that are kept; each is at most 2,048 runs, some 200 KiB of objects. */
 const LEAF_LIMIT = 32

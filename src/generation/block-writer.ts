@@ -7,15 +7,13 @@
  */
 import { BLOCK_BYTES } from '../format/content-map.js'
 import type { FaultPoint } from '../base/fault.js'
-import { type Appender, SEAL_BYTES } from '../store/appender.js'
+import type { Appender } from '../store/appender.js'
 
 /**
  * Blocks of one append by bytes: enough to spread the cost of the signature, the WAL write and the
  * hop to RocksDB's thread; more only adds memory.
  */
 const BATCH_BLOCKS = 32
-const SLOT_BYTES = SEAL_BYTES + BLOCK_BYTES
-const ARENA_BYTES = BATCH_BLOCKS * SLOT_BYTES
 
 /** Small blocks of one append: what RocksDB takes in one write without stalling readers. */
 const BATCH_SMALL_BLOCKS = 512
@@ -54,9 +52,9 @@ export class BlockWriter {
    */
   async room(): Promise<Buffer> {
     const batch = this.#batch
-    if (batch !== null && isFull(batch)) await this.#send(batch)
+    if (batch !== null && this.#isFull(batch)) await this.#send(batch)
     const current = (this.#batch ??= this.#newBatch())
-    const start = current.usedBytes + SEAL_BYTES
+    const start = current.usedBytes + this.#appender.sealBytes
     return current.arena.subarray(start, start + BLOCK_BYTES)
   }
 
@@ -67,7 +65,7 @@ export class BlockWriter {
   put(byteLength: number, owner: BlockOwner): void {
     const batch = this.#batch
     if (batch === null) throw new Error('put without room')
-    const end = batch.usedBytes + SEAL_BYTES + byteLength
+    const end = batch.usedBytes + this.#appender.sealBytes + byteLength
     batch.blocks.push(batch.arena.subarray(batch.usedBytes, end))
     batch.owners.push(owner)
     batch.usedBytes = end
@@ -78,7 +76,7 @@ export class BlockWriter {
    * @returns core block of the first, when it is appended
    */
   async append(blocks: readonly Uint8Array[]): Promise<number> {
-    const room = Buffer.alloc(SEAL_BYTES)
+    const room = Buffer.alloc(this.#appender.sealBytes)
     const first = await this.#appender.append(blocks.map((block) => Buffer.concat([room, block])))
     this.#fault('ingest.blocks')
     return first
@@ -97,7 +95,7 @@ export class BlockWriter {
   }
 
   #newBatch(): Batch {
-    const arena = this.#spare.pop() ?? Buffer.allocUnsafeSlow(ARENA_BYTES)
+    const arena = this.#spare.pop() ?? Buffer.allocUnsafeSlow(BATCH_BLOCKS * this.#slotBytes)
     return { arena, blocks: [], owners: [], usedBytes: 0 }
   }
 
@@ -120,9 +118,13 @@ export class BlockWriter {
     })
     if (this.#spare.length < SPARE_LIMIT) this.#spare.push(batch.arena)
   }
-}
 
-function isFull(batch: Batch): boolean {
-  const room = batch.arena.length - batch.usedBytes
-  return room < SLOT_BYTES || batch.blocks.length >= BATCH_SMALL_BLOCKS
+  #isFull(batch: Batch): boolean {
+    const room = batch.arena.length - batch.usedBytes
+    return room < this.#slotBytes || batch.blocks.length >= BATCH_SMALL_BLOCKS
+  }
+
+  get #slotBytes(): number {
+    return this.#appender.sealBytes + BLOCK_BYTES
+  }
 }

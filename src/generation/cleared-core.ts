@@ -9,7 +9,7 @@ import type { Core } from '../store/core.js'
 import type { Records } from '../store/records.js'
 import type { BlockRun } from './types.js'
 
-/** Name of the note: two u64 little endian, bytes ever cleared, and that sum when last compacted. */
+/** Name of the note: two u64 little endian, bytes ever cleared, and that when last compacted. */
 const NOTE = 'pcfs-cleared'
 
 /** Name of the note of a bee's core: u64 little endian, the version last swept. */

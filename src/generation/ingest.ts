@@ -2,6 +2,7 @@
  * Puts one node's frozen content into the blobs core: the blocks that frozen bytes touch are
  * assembled and put to the writer, holes are noted, and the content map is edited in portions.
  */
+import { assert } from '../base/assert.js'
 import { type BlockEdit, BLOCK_BYTES, type ContentMap, EMPTY_MAP } from '../format/content-map.js'
 import { decodeMap } from '../format/map-codec.js'
 import { FsError } from '../base/errors.js'
@@ -11,11 +12,10 @@ import { type BlockStep, blockSteps, isTouched } from './frozen-blocks.js'
 import { bufferOf } from './key-spaces.js'
 import { type HoleEdit, MapEditor, PORTION_BLOCKS } from './map-editor.js'
 import type { IngestRequest, IngestResult } from './types.js'
-import assert from 'node:assert'
 import { type Hash, createHash } from 'node:crypto'
 
 /** Content above this many bytes gets no content hash: it would cost a tenth of the ingest. */
-export const HASH_LIMIT_BYTES = 16 * 1024 * 1024
+const HASH_LIMIT_BYTES = 16 * 1024 * 1024
 
 /** Blocks of the base that are read while earlier ones are assembled. */
 const BASES_AHEAD = 8

@@ -8,10 +8,11 @@
  * in this device's blobs core: files written as a whole. Others (edited in place, sparse, or partly
  * in another device's core) are left out until they are.
  */
+import { assert } from '../base/assert.js'
 import { type ContentMap, blocksOf } from '../format/content-map.js'
 import { decodeMap } from '../format/map-codec.js'
+import { CIPHER_OVERHEAD_BYTES } from '../keys/block-cipher.js'
 import type { Keyring } from '../keys/keyring.js'
-import { SEAL_BYTES } from '../store/appender.js'
 import type { Core } from '../store/core.js'
 import { type RecordPut, Records } from '../store/records.js'
 import type { Store } from '../store/store.js'
@@ -21,7 +22,7 @@ import { ClearedCore } from './cleared-core.js'
 const FILES = 'files\0'
 
 /** Most paths of one update. */
-export const PROJECTION_LIMIT = 5000
+const PROJECTION_LIMIT = 5000
 
 /** What is at a path. */
 export type ProjectedEntry =
@@ -86,6 +87,7 @@ export class Projection {
    * @returns how many files could not be shown and were left out (or taken out)
    */
   async update(changes: readonly ProjectionChange[]): Promise<{ readonly omitted: number }> {
+    assert(changes.length <= PROJECTION_LIMIT, 'an update beyond its limit')
     const puts: RecordPut[] = []
     let omitted = 0
     for (const { path, entry } of changes) {
@@ -98,6 +100,21 @@ export class Projection {
       await this.#cleared.sweep(this.#records, this.#records.version)
     }
     return { omitted }
+  }
+
+  /** Takes out every path below a path, not the path itself. May be repeated. */
+  async removeBelow(path: readonly Uint8Array[]): Promise<void> {
+    const prefix = FILES + projectedPath(path)
+    // '0' is the character behind '/'.
+    const range = { gte: Buffer.from(`${prefix}/`), lt: Buffer.from(`${prefix}0`) }
+    for (;;) {
+      const puts: RecordPut[] = []
+      for await (const { key } of this.#records.scan({ ...range, limit: PROJECTION_LIMIT })) {
+        puts.push({ key: Buffer.from(key), value: null })
+      }
+      if (puts.length === 0) return
+      await this.#records.apply(puts)
+    }
   }
 
   /** Closes its cores; the store stays open. */
@@ -125,8 +142,8 @@ export class Projection {
     // Blocks are stored shorter than they count where a file grew over a short last block, and
     // longer where it was cut inside its last one: a stock reader would show the wrong bytes.
     const stored = await this.#blobs.storedBytes(coreBlock, coreBlock + count)
-    if (stored !== size + count * SEAL_BYTES) return null
-    const byteOffset = (await this.#blobs.byteOffset(coreBlock)) - coreBlock * SEAL_BYTES
+    if (stored !== size + count * CIPHER_OVERHEAD_BYTES) return null
+    const byteOffset = (await this.#blobs.byteOffset(coreBlock)) - coreBlock * CIPHER_OVERHEAD_BYTES
     return { byteOffset, blockOffset: coreBlock, blockLength: count, byteLength: size }
   }
 }

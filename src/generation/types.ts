@@ -80,8 +80,11 @@ export interface DirentEntry {
   readonly value: Uint8Array | null
 }
 
-/** Most records (nodes and dirents together) of one commit. */
-export const COMMIT_LIMIT = 5000
+/**
+ * Most entries (nodes and names together) of one commit: it is one write of RocksDB, and its blocks
+ * are in memory until then, about 1 KiB each.
+ */
+export const COMMIT_LIMIT = 65_536
 
 /** One commit: all of it or nothing becomes visible. */
 export interface CommitBatch {
@@ -121,7 +124,7 @@ export interface HistoryEntry {
 export interface SpaceInfo {
   /** Bytes of blocks held by both cores (not cleared), as stored. */
   readonly heldBytes: number
-  /** Bytes cleared since the last compaction, still on disk. */
+  /** Bytes cleared and still on disk. */
   readonly reclaimableBytes: number
   /** Bytes of the files in the store directory (allocated). */
   readonly diskBytes: number

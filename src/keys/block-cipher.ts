@@ -30,12 +30,14 @@ const STREAM_NONCE = Buffer.alloc(NONCE_BYTES + 8)
 const INDEX = STREAM_NONCE.subarray(NONCE_BYTES)
 
 /** What Hypercore passes along: the core that the block is in. */
-export interface CipherContext {
+interface CipherContext {
   readonly key: Buffer
 }
 
 /** What Hypercore asks of an encryption provider. Buffers are changed in place. */
 export interface BlockCipher {
+  /** Bytes in front of each block that are the cipher's. */
+  readonly overheadBytes: number
   padding(context: CipherContext, index: number): number
   encrypt(index: number, block: Buffer, fork: number, context: CipherContext): void
   decrypt(index: number, block: Buffer, context: CipherContext): void
@@ -58,8 +60,17 @@ export interface EpochSource {
  */
 export function createBlockCipher(source: EpochSource): BlockCipher {
   const cache = new Map<string, CoreKeys>()
+  // Nearly all calls follow one of the same core and epoch: no name needs to be built for them.
+  let last: { context: CipherContext; epoch: EpochKey; keys: CoreKeys } | null = null
 
   const keysFor = (context: CipherContext, epoch: EpochKey): CoreKeys => {
+    if (last !== null && last.context === context && last.epoch === epoch) return last.keys
+    const keys = lookUp(context, epoch)
+    last = { context, epoch, keys }
+    return keys
+  }
+
+  const lookUp = (context: CipherContext, epoch: EpochKey): CoreKeys => {
     const name = context.key.toString('latin1') + epoch.id.toString('latin1')
     const known = cache.get(name)
     if (known !== undefined) return known
@@ -71,6 +82,7 @@ export function createBlockCipher(source: EpochSource): BlockCipher {
   }
 
   return {
+    overheadBytes: CIPHER_OVERHEAD_BYTES,
     padding: () => CIPHER_OVERHEAD_BYTES,
     encrypt: (index, block, _fork, context) => {
       const epoch = source.currentEpoch
@@ -127,7 +139,7 @@ function syntheticNonce(output: Buffer, index: number, plaintext: Buffer, keys: 
 function applyStream(index: number, nonce: Buffer, body: Buffer, keys: CoreKeys): void {
   if (body.length === 0) return
   writeIndex(index)
-  nonce.copy(STREAM_NONCE)
+  STREAM_NONCE.set(nonce)
   sodium.crypto_stream_xchacha20_xor(body, body, STREAM_NONCE, keys.stream)
 }
 

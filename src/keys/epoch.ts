@@ -6,7 +6,7 @@ import { hashParts } from './secrets.js'
 import { randomBytes } from 'node:crypto'
 
 /** Bytes of an epoch key. */
-export const EPOCH_KEY_BYTES = 32
+const EPOCH_KEY_BYTES = 32
 
 /** Bytes of an epoch id. */
 export const EPOCH_ID_BYTES = 8
@@ -19,22 +19,12 @@ export interface EpochKey {
 }
 
 /**
- * The full hash of an epoch key: what an epoch's record commits to, and whose first 8 bytes are the
- * id.
- * @param drive drive id, 32 bytes
- * @param key epoch key, 32 bytes
- */
-export function epochCommitment(drive: Uint8Array, key: Uint8Array): Buffer {
-  return hashParts('epoch', [drive, key])
-}
-
-/**
  * An epoch from its key.
  * @param drive drive id, 32 bytes
  * @param key epoch key, 32 bytes; kept, not copied
  */
 export function epochOf(drive: Uint8Array, key: Buffer): EpochKey {
-  return { id: epochCommitment(drive, key).subarray(0, EPOCH_ID_BYTES), key }
+  return { id: hashParts('epoch', [drive, key]).subarray(0, EPOCH_ID_BYTES), key }
 }
 
 /** A fresh epoch of a drive. */

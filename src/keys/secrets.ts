@@ -26,16 +26,6 @@ export function hashParts(
   return output
 }
 
-/**
- * BLAKE2b-256 of a file's content, given in pieces by the caller in one buffer list.
- * @param pieces the content in order
- */
-export function contentHash(pieces: readonly Uint8Array[]): Buffer {
-  const output = Buffer.alloc(32)
-  sodium.crypto_generichash_batch(output, pieces)
-  return output
-}
-
 /** A fresh Ed25519 pair: signatures, Noise, Hypercore signers. */
 export function newSigningPair(): KeyPair {
   const publicKey = Buffer.alloc(sodium.crypto_sign_PUBLICKEYBYTES)

@@ -8,17 +8,19 @@
  * too, and the next append starts from the core's true length.
  */
 import { FsError } from '../base/errors.js'
-import { type BlockCipher, CIPHER_OVERHEAD_BYTES } from '../keys/block-cipher.js'
 import { writeError } from './errors.js'
 import type Hypercore from 'hypercore'
 
-/** Bytes that a caller leaves free in front of each block. */
-export const SEAL_BYTES = CIPHER_OVERHEAD_BYTES
+/** What a store encrypts with; `keys/` has the one that pcfs uses. Buffers are changed in place. */
+export interface StoreCipher extends Hypercore.EncryptionProvider {
+  /** Bytes in front of each block that are the cipher's; what `padding` returns, always. */
+  readonly overheadBytes: number
+}
 
 /** See the file's head. The only one that may append to its core. */
 export class Appender {
   readonly #session: Hypercore
-  readonly #cipher: BlockCipher
+  readonly #cipher: StoreCipher
   #tail: Promise<unknown> = Promise.resolve()
   /** Index of the next block to be sealed; null: take it from the core. */
   #next: number | null = null
@@ -28,14 +30,19 @@ export class Appender {
    * @param session writable, without an encryption of its own; closed by `close`
    * @param cipher seals the blocks
    */
-  constructor(session: Hypercore, cipher: BlockCipher) {
+  constructor(session: Hypercore, cipher: StoreCipher) {
     this.#session = session
     this.#cipher = cipher
   }
 
+  /** Bytes that a caller leaves free in front of each block. */
+  get sealBytes(): number {
+    return this.#cipher.overheadBytes
+  }
+
   /**
    * Appends blocks as one atomic write; durable after the store's barrier.
-   * @param blocks each with `SEAL_BYTES` free in front; encrypted in place before this returns, and
+   * @param blocks each with `sealBytes` free in front; encrypted in place before this returns, and
    *   not the caller's until it resolves
    * @returns index of the first
    * @throws {FsError} ENOSPC, EIO, ECANCELED

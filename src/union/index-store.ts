@@ -141,6 +141,12 @@ export class Index {
     for (const row of pending.values()) if (row) yield row
   }
 
+  /** Whether there is not a single row on the disk. */
+  get isEmpty(): boolean {
+    for (const _ of this.#nodes.getKeys({ limit: 1 })) return false
+    return true
+  }
+
   /** How many changes are held in memory. */
   get pendingCount(): number {
     return this.#current.size + (this.#flushing?.size ?? 0)

@@ -79,6 +79,35 @@ function bytesOf(runs: readonly BlockRun[]): number {
   return runs.reduce((sum, run) => sum + run.count, 0) * BLOCK_BYTES
 }
 
+/**
+ * What a rebuilt index has to know of blocks: those that no file uses are history from now on.
+ * @param used runs that some file uses, in any order
+ * @param blobsLength length of the blobs core
+ */
+export function noteUnused(used: readonly BlockRun[], blobsLength: number): Change[] {
+  const unused: BlockRun[] = []
+  let next = 0
+  for (const { block, count } of [...used].sort((a, b) => a.block - b.block)) {
+    if (block > next) unused.push({ block: next, count: block - next })
+    next = Math.max(next, block + count)
+  }
+  if (blobsLength > next) unused.push({ block: next, count: blobsLength - next })
+  const changes: Change[] = [blobsLengthChange(blobsLength)]
+  if (unused.length === 0) return changes
+  const key = HISTORY + '1'.padStart(12, '0')
+  return [...changes, { kind: 'meta', key, value: encodeEntry(0, unused) }]
+}
+
+/** Book-keeping key of the blobs core's length: blocks beyond it are in no row's map. */
+export const BLOBS_KEY = 'blobs'
+
+/** The note of the blobs core's length that goes with a commit. */
+export function blobsLengthChange(length: number): Change {
+  const value = Buffer.alloc(6)
+  value.writeUIntLE(length, 0, 6)
+  return { kind: 'meta', key: BLOBS_KEY, value }
+}
+
 /** See the file's head. */
 export class History {
   #entries: Entry[] = []
@@ -146,6 +175,7 @@ export class History {
   async #tend(): Promise<void> {
     await this.#bury()
     await this.#clearOld()
+    await this.parts.store.sweepRecords()
     if (this.#clearedBytes >= COMPACT_BYTES) {
       if (await this.parts.store.compact(COMPACT_BYTES)) this.#clearedBytes = 0
     }

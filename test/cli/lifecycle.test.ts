@@ -1,3 +1,4 @@
+// runner: timeout=300
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Test, test } from 'tap'
 
-const CHILD = fileURLToPath(new URL('crash-child.js', import.meta.url))
+const CHILD = fileURLToPath(new URL('./crash-child.js', import.meta.url))
 
 /** Runs the child until it kills itself; how many files it said were committed. */
 async function crash(directory: string, point: string, passes: number): Promise<number> {

@@ -50,7 +50,7 @@ await test('any changed bit, index or core is EIO that names core and block', as
   )
 })
 
-await test('no keystream is used twice: not by another index, core, epoch or plaintext', async (t) => {
+await test('no keystream is used for another index, core, epoch or plaintext', async (t) => {
   const zeros = Buffer.alloc(64) // so that the ciphertext is the keystream
   const almost = Buffer.alloc(64)
   almost[63] = 1

@@ -6,7 +6,6 @@ import { closeSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Test } from 'tap'
 import {
   EVENT,
   loadNative,
@@ -27,6 +26,11 @@ export interface Reply {
 export interface Notice {
   readonly code: number
   readonly body: Buffer
+}
+
+/** What a kernel is closed with: a tap test. */
+export interface Owner {
+  teardown(act: () => void): void
 }
 
 const DEFAULTS: MountOptions = {
@@ -64,7 +68,7 @@ export class FakeKernel {
   private readonly triples = new Float64Array(30)
 
   /** @param owner closed at the end of this test */
-  constructor(owner: Test, options: Partial<MountOptions> = {}) {
+  constructor(owner: Owner, options: Partial<MountOptions> = {}) {
     owner.teardown(() => this.close())
     const [ours, theirs] = this.native.socketpair()
     this.fd = ours
@@ -95,7 +99,8 @@ export class FakeKernel {
   work(): void {
     if (this.deaf) return
     const count = this.session.takeRequests(this.slots)
-    for (const slot of [...this.slots.subarray(0, count)])
+    // A copy: answering may let more work in.
+    for (const slot of Array.from(this.slots.subarray(0, count)))
       this.onRequest(slot, header(this.session, slot))
     for (;;) {
       const events = this.session.takeEvents(this.triples)

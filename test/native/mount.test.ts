@@ -36,13 +36,18 @@ async function onMount(t: Test, script: string, mode = ''): Promise<Result> {
   t.teardown(() => {
     rmdirSync(mountpoint)
   })
+  // Mode 'full': the local files are on a disk of 72 MiB, of which the journal takes 64.
+  const disk = 'mount -t tmpfs -o size=72m none /var/tmp && export TMPDIR=/var/tmp; exec "$@"'
+  const shell = mode === 'full' ? ['sh', '-c', disk, 'sh'] : []
+  const command = [...shell, process.execPath, host, mountpoint, script, mode]
   const { stdout } = await promisify(execFile)(
     'unshare',
-    ['-m', '--propagation', 'private', process.execPath, host, mountpoint, script, mode],
+    ['-m', '--propagation', 'private', ...command],
     { timeout: 40_000, killSignal: 'SIGKILL' }
   )
   ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(mountpoint))
-  return JSON.parse(stdout) as Result
+  const result: Result = JSON.parse(stdout)
+  return result
 }
 
 await test(
@@ -105,3 +110,27 @@ await test('close without unmount leaves no mount behind', { skip }, async (t) =
   match(result.out ?? '', / fuse\.pcfs tiny /)
   match(result.out ?? '', /nosuid,nodev/)
 })
+
+await test(
+  'a full disk is ENOSPC, keeps what was written, and is usable after room came',
+  { skip },
+  async (t) => {
+    const script = `cd "$1"; echo kept > a; dd if=/dev/zero of=big bs=64k count=400 2>&1 | head -1
+    size=$(stat -c %s big); test $size -gt 1000000; test $size -lt 9000000; echo $?
+    cat a; cat big | tr -d '\\0' | wc -c; rm big; rm /var/tmp/pcfs-native-*/file-3
+    cat a; sync -f a`
+    const result = await onMount(t, script, 'full')
+    match(result.out ?? '', /No space left on device\n0\nkept\n0\nkept\n/)
+  }
+)
+
+await test(
+  'what changes elsewhere is seen at once, whatever the kernel had cached',
+  { skip },
+  async (t) => {
+    const script = `cd "$1"; echo hello > a; for i in 1 2; do cat a; ls; test -e b; echo $?; done
+    exec 3<a; sleep 1.5; ls; cat b; echo; stat -c %s b; test -e a; echo $?; cat <&3`
+    const result = await onMount(t, script, 'elsewhere')
+    equal(result.out, 'hello\na\n1\nhello\na\n1\nb\nhel\n3\n1\nhel')
+  }
+)

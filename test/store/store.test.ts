@@ -1,7 +1,6 @@
-import { createBlockCipher } from '../../src/keys/block-cipher.js'
+import { CIPHER_OVERHEAD_BYTES, createBlockCipher } from '../../src/keys/block-cipher.js'
 import { epochOf } from '../../src/keys/epoch.js'
 import { newSigningPair } from '../../src/keys/secrets.js'
-import { SEAL_BYTES } from '../../src/store/appender.js'
 import { type Core, coreKey } from '../../src/store/core.js'
 import { Store } from '../../src/store/store.js'
 import assert from 'node:assert'
@@ -25,7 +24,7 @@ async function tempDirectory(t: Test): Promise<string> {
 
 async function append(store: Store, core: Core, blocks: readonly Buffer[]): Promise<number> {
   const appender = await store.openAppender(core)
-  const room = Buffer.alloc(SEAL_BYTES)
+  const room = Buffer.alloc(CIPHER_OVERHEAD_BYTES)
   const first = await appender.append(blocks.map((block) => Buffer.concat([room, block])))
   await appender.close()
   return first
@@ -45,7 +44,7 @@ async function findBytes(directory: string, bytes: Buffer): Promise<{ path: stri
   throw new Error('the bytes are in no file')
 }
 
-await test('blocks come back after a reopen, under the key that the public key stands for', async (t) => {
+await test('blocks come back after a reopen, under the key of the public key', async (t) => {
   const directory = await tempDirectory(t)
   const keyPair = newSigningPair()
   let store = await Store.open({ directory, cipher })
@@ -95,7 +94,16 @@ await test('a copied store is refused and names doctor', async (t) => {
   await t.rejects(copy, { code: 'ESTALE', message: /pcfs doctor/ })
 })
 
-await test('a damaged store is refused, and it can be opened again once it is mended', async (t) => {
+await test('a store whose device file was torn by a power loss opens', async (t) => {
+  const directory = await tempDirectory(t)
+  await (await Store.open({ directory, cipher })).close()
+  await writeFile(join(directory, 'CORESTORE'), '')
+  await (await Store.open({ directory, cipher })).close()
+  await (await Store.open({ directory, cipher })).close()
+  t.pass('opened')
+})
+
+await test('a damaged store is refused and opens once it is mended', async (t) => {
   const directory = await tempDirectory(t)
   const store = await Store.open({ directory, cipher })
   const core = await store.openCore({ keyPair: newSigningPair() })
@@ -110,13 +118,13 @@ await test('a damaged store is refused, and it can be opened again once it is me
   await (await Store.open({ directory, cipher })).close()
 })
 
-await test('a flipped bit in a blob file is EIO naming core and block; others are read', async (t) => {
+await test('a flipped bit in a blob file is EIO naming its block; others are read', async (t) => {
   const directory = await tempDirectory(t)
   const keyPair = newSigningPair()
   let store = await Store.open({ directory, cipher })
   let core = await store.openCore({ keyPair })
   const blocks = [1, 2, 3].map((fill) => Buffer.alloc(65536, fill))
-  const sealed = blocks.map((block) => Buffer.concat([Buffer.alloc(SEAL_BYTES), block]))
+  const sealed = blocks.map((block) => Buffer.concat([Buffer.alloc(CIPHER_OVERHEAD_BYTES), block]))
   const appender = await store.openAppender(core)
   await appender.append(sealed)
   await appender.close()
@@ -169,7 +177,7 @@ await test('a queued append that loses its place fails, and the next one works',
   const core = await store.openCore({ keyPair: newSigningPair() })
   const appender = await store.openAppender(core)
   const sealed = (text: string): Buffer =>
-    Buffer.concat([Buffer.alloc(SEAL_BYTES), Buffer.from(text)])
+    Buffer.concat([Buffer.alloc(CIPHER_OVERHEAD_BYTES), Buffer.from(text)])
   // Too large for a block: refused by Hypercore before anything is written.
   const failing = appender.append([Buffer.alloc(16 * 1024 * 1024)])
   const behind = appender.append([sealed('behind')])

@@ -5,7 +5,7 @@ import { callDaemon } from '../../control/client.js'
 import { Failure } from '../../control/failure.js'
 import type { StopResult } from '../../control/operations.js'
 import { resolveMountPoint } from '../../daemon/mount-point.js'
-import { detachAll, mountsOn } from '../../daemon/mount-table.js'
+import { answers, detachAll, mountsOn } from '../../daemon/mount-table.js'
 import { printResult, ProgressLine } from '../output.js'
 import { homeFrom, type Command, type CommonOptions } from './common.js'
 
@@ -83,11 +83,20 @@ async function stop(
   }
 }
 
-/** A mount without a daemon behind it is dead; one with a daemon of another home is left alone. */
+/**
+ * Takes away a mount that nobody answers for.
+ * @throws {Failure} `mount-point` when it is another home's, and alive
+ */
 async function clearDeadMount(path: string, result: StopResult | null): Promise<boolean> {
   const top = (await mountsOn(path)).at(-1)
   if (result !== null || top?.type !== 'fuse.pcfs') return false
-  await detachAll(path)
+  if (await answers(path)) {
+    const { source } = top
+    throw new Failure('mount-point', `${path} is mounted from the home ${source}; give --home`, {
+      code: 'EBUSY'
+    })
+  }
+  await detachAll(path, top.source)
   return true
 }
 
