@@ -219,7 +219,8 @@ Napi::Value mount(const Napi::CallbackInfo &info) {
   auto *slab = new std::shared_ptr<Slab>(session->slab());
   object.Set("slab", Napi::ArrayBuffer::New(
                          env, (*slab)->data(), Slab::bytes(),
-                         [](Napi::Env, void *, std::shared_ptr<Slab> *kept) { delete kept; }, slab));
+                         [](Napi::Env, void *, std::shared_ptr<Slab> *kept) { delete kept; },
+                         slab));
   defineContentMethods(object, session);
   defineSessionMethods(object, session);
   method(object, "close", [session, function, released = std::make_shared<bool>(false)](

@@ -27,7 +27,8 @@ Bytes argBytes(const Napi::CallbackInfo &info, size_t index);
 Napi::Float64Array argDoubles(const Napi::CallbackInfo &info, size_t index);
 Napi::Float64Array rangesToJs(Napi::Env env, const std::vector<Range> &ranges);
 
-// Defines object[name]; `act` gets the call's info, returns a Napi::Value or nothing, may throw Errno.
+// Defines object[name]; `act` gets the call's info, returns a Napi::Value or nothing, may throw
+// Errno.
 template <typename Act>
 void method(Napi::Object object, const char *name, Act act) {
   Napi::Env env = object.Env();

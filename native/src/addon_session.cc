@@ -110,6 +110,9 @@ void defineBindings(Napi::Object object, const Shared &s) {
   method(object, "bind", [s](Info info) {
     s->bind(argU64(info, 0), argU32(info, 1), argU64(info, 2), argU64(info, 3), true);
   });
+  method(object, "offerSlots", [s](Info info) {
+    s->offerSlots(argU32(info, 0), argU64(info, 1), argU64(info, 2), argU64(info, 3));
+  });
   method(object, "restoreBinding", [s](Info info) {
     s->bind(argU64(info, 0), argU32(info, 1), argU64(info, 2), argU64(info, 3), false);
   });
@@ -191,7 +194,8 @@ void defineJournal(Napi::Object object, const Shared &s) {
     if (length > payload.length) fail(EINVAL, "length is more than the buffer has");
     return number(info, double(s->journal().append(EntryType::kMeta, payload.data, length)));
   });
-  method(object, "lastSeq", [s](Info info) { return number(info, double(s->journal().lastWorkSeq())); });
+  method(object, "lastSeq",
+         [s](Info info) { return number(info, double(s->journal().lastWorkSeq())); });
   method(object, "durableSeq", [s](Info info) { return number(info, double(s->durableSeq())); });
   method(object, "sync", [s](Info) { s->sync(); });
 }

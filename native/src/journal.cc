@@ -88,7 +88,8 @@ bool Journal::isOpen() const {
 bool Journal::hasRoom(uint64_t payloadLength) const {
   std::lock_guard<std::mutex> lock(mutex_);
   const uint64_t bytes = entryBytes(payloadLength);
-  return current_ && (fits(*current_, bytes) || (!spares_.empty() && fits(*spares_.front(), bytes)));
+  if (!current_) return false;
+  return fits(*current_, bytes) || (!spares_.empty() && fits(*spares_.front(), bytes));
 }
 
 void Journal::switchSegment() {

@@ -25,8 +25,8 @@ Fd mountAsRoot(const MountSpec &spec) {
   if (!fd.valid()) fail(errno, "/dev/fuse cannot be opened");
   char data[256];
   snprintf(data, sizeof data,
-           "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,max_read=%u%s", fd.get(),
-           getuid(), getgid(), kMaxRead, spec.allowOther ? ",allow_other" : "");
+           "fd=%d,rootmode=40000,user_id=%u,group_id=%u,default_permissions,max_read=%u%s",
+           fd.get(), getuid(), getgid(), kMaxRead, spec.allowOther ? ",allow_other" : "");
   unsigned long flags = 0;
   if (!spec.suid) flags |= MS_NOSUID;
   if (!spec.dev) flags |= MS_NODEV;

@@ -98,8 +98,8 @@ void Session::close() {
   notifyCv_.notify_all();
   { std::lock_guard<std::mutex> lock(guardMutex_); }
   guardCv_.notify_all();
-  // The notify thread may be in the kernel, waiting for a lock whose holder waits for an answer that
-  // no longer comes: breaking the connection frees both.
+  // The notify thread may be in the kernel, waiting for a lock whose holder waits for an answer
+  // that no longer comes: breaking the connection frees both.
   if (options_.transportFd < 0 && !ended_) {
     const std::string &path = options_.mount.mountpoint;
     if (mountedDevice(path) == device_) abortFuse(path, device_);

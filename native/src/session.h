@@ -1,9 +1,11 @@
 // One mount: the reader threads, the tables, the journal, and what JavaScript asks of them.
 //
 // Locks, in the order in which they may be taken: tokenMutex_ alone; mutex_ (tables and content
-// state; never held across disk I/O but short page-cache transfers), then any one of: the journal's,
-// eventMutex_, the slots', the undo file's, syncMutex_, notifyMutex_, resumeMutex_, tokenMutex_.
+// state; never held across disk I/O but short page-cache transfers), then any one of: the
+// journal's, eventMutex_, the slots', the undo file's, syncMutex_, notifyMutex_, resumeMutex_, tokenMutex_.
 #pragma once
+
+#include <poll.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -47,7 +49,9 @@ enum class EventType : int {
   kReleased = 5,
   kInterrupted = 6,
   kEnded = 7,
-  kSyncFailed = 8
+  kSyncFailed = 8,
+  kBound = 9,
+  kSlotsLow = 10
 };
 struct Event {
   EventType type;
@@ -127,6 +131,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void addFile(uint32_t fileId, Fd fd);
   void removeFile(uint32_t fileId);
   void bind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t limit, bool journaled);
+  void offerSlots(uint32_t fileId, uint64_t base, uint64_t slotBytes, uint64_t count);
   bool binding(uint64_t ino, uint32_t *fileId, uint64_t *base, uint64_t *limit);
   uint64_t rebind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t limit);
   bool unbind(uint64_t ino);
@@ -173,6 +178,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void handOff(Turn &turn);  // no-op unless it leads
   ssize_t readRequest(uint8_t *into);
   bool waitReadable();
+  void drainWakeups(const pollfd &wakeups);
   void handleRead(Turn &turn, uint32_t *slot, uint32_t length);
   bool handleResumed(Turn &turn);
   int send(uint64_t unique, int error, const void *data, size_t length);
@@ -219,11 +225,15 @@ class Session : public std::enable_shared_from_this<Session> {
   int takeSyncError(uint64_t ino);
 
   // Content helpers. All want mutex_ held.
+  bool bindToSlot(Inode &inode, uint64_t end);
+  void attachLocal(Inode &inode, const std::shared_ptr<LocalFile> &to, uint64_t base,
+                   uint64_t limit, bool journaled);
   Inode &known(uint64_t ino);
   void waitIdle(std::unique_lock<std::mutex> &lock, uint64_t ino);
   void beginWriting(LocalState &local);
   void endWriting(LocalState &local);
-  void saveUndo(std::unique_lock<std::mutex> &lock, LocalState &local, uint64_t start, uint64_t end);
+  void saveUndo(std::unique_lock<std::mutex> &lock, LocalState &local, uint64_t start,
+                uint64_t end);
   void dropUndo(LocalState &local);
   uint64_t noteWritten(Inode &inode, uint64_t start, uint64_t end);
   void markUnsynced(const std::shared_ptr<LocalFile> &file);
@@ -255,8 +265,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::mutex tokenMutex_;
   std::condition_variable tokenCv_;
   bool tokenHeld_ = false;
-  int spinScore_ = 4;  // leader only
+  int spinScore_ = 4;  // leader only, as the next two
   uint32_t spinSkipped_ = 0;
+  bool spinUseless_ = false;
 
   std::mutex mutex_;
   std::condition_variable ioCv_;  // a write or pin ended
@@ -264,6 +275,11 @@ class Session : public std::enable_shared_from_this<Session> {
   DirCache dirs_;
   std::unordered_map<uint32_t, std::shared_ptr<LocalFile>> files_;
   std::vector<std::shared_ptr<LocalFile>> unsyncedFiles_;
+  struct SlotRun {  // places for small new files
+    std::shared_ptr<LocalFile> file;
+    uint64_t next, slotBytes, left;
+  };
+  std::deque<SlotRun> slotRuns_;
   int64_t writeBudget_ = INT64_MAX;
   uint32_t writers_ = 0;   // inodes with `writing`
   bool freezing_ = false;  // no write may begin

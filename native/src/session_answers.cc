@@ -1,4 +1,4 @@
-// What JavaScript answers. Each answer takes the slot back first, so that exactly one answer is sent.
+// What JavaScript answers. Each answer takes the slot back first, so that exactly one is sent.
 #include <cstring>
 
 #include "session.h"

@@ -36,13 +36,10 @@ void Session::waitIdle(std::unique_lock<std::mutex> &lock, uint64_t ino) {
   });
 }
 
-void Session::bind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t limit, bool journaled) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  Inode &inode = known(ino);
-  const auto to = file(fileId);
-  if (inode.local && inode.local->file) fail(EBUSY, "inode is bound");
+void Session::attachLocal(Inode &inode, const std::shared_ptr<LocalFile> &to, uint64_t base,
+                          uint64_t limit, bool journaled) {
   if (journaled) {
-    const BindEntry entry{ino, fileId, 0, base, limit};
+    const BindEntry entry{inode.ino(), to->id, 0, base, limit};
     journal_.append(EntryType::kBind, &entry, sizeof entry);
   }
   LocalState &local = inode.localState();
@@ -51,6 +48,41 @@ void Session::bind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t limit,
   local.limit = limit;
   to->bindings++;
   settle(inode);
+}
+
+void Session::bind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t limit, bool journaled) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Inode &inode = known(ino);
+  const auto to = file(fileId);
+  if (inode.local && inode.local->file) fail(EBUSY, "inode is bound");
+  attachLocal(inode, to, base, limit, journaled);
+}
+
+void Session::offerSlots(uint32_t fileId, uint64_t base, uint64_t slotBytes, uint64_t count) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (slotBytes == 0 || count == 0) fail(EINVAL, "slots");
+  slotRuns_.push_back({file(fileId), base, slotBytes, count});
+  slotRuns_.back().file->bindings++;  // not to be removed while slots are on offer
+}
+
+// The first write to a new small file needs no decision: it gets the next slot on offer.
+bool Session::bindToSlot(Inode &inode, uint64_t end) {
+  if (slotRuns_.empty() || inode.record.baseEnd > 0 || inode.record.size > 0) return false;
+  if (inode.local && inode.local->file) return false;
+  SlotRun &run = slotRuns_.front();
+  if (end > run.slotBytes) return false;
+  try {
+    attachLocal(inode, run.file, run.next, run.slotBytes, true);
+  } catch (const Errno &) {
+    return false;  // JavaScript hears of the full journal by the write
+  }
+  emit(EventType::kBound, double(inode.ino()), run.file->id);
+  run.next += run.slotBytes;
+  if (--run.left > 0) return true;
+  run.file->bindings--;
+  emit(EventType::kSlotsLow, run.file->id, double(slotRuns_.size() - 1));
+  slotRuns_.pop_front();
+  return true;
 }
 
 bool Session::binding(uint64_t ino, uint32_t *fileId, uint64_t *base, uint64_t *limit) {
@@ -73,7 +105,8 @@ uint64_t Session::rebind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t 
   const auto from = local.file;
   RangeSet needed = local.valid;
   for (const Range &range : local.frozen.all())
-    for (const Range &part : undoGaps(local, range.start, range.end)) needed.add(part.start, part.end);
+    for (const Range &part : undoGaps(local, range.start, range.end))
+      needed.add(part.start, part.end);
   const std::vector<Range> parts = needed.all();
   if (!parts.empty() && parts.back().end > limit) fail(ENXIO, "the new place is too small");
   beginWriting(local);
@@ -254,7 +287,7 @@ bool Session::fill(uint64_t ino, uint64_t offset, const uint8_t *data, uint64_t 
     break;
   }
   lock.lock();
-  // The base may have been replaced meanwhile (setBase does not wait): then these bytes are not its.
+  // The base may have been replaced meanwhile (setBase does not wait): these bytes are not its.
   const bool same = inode->record.baseEpoch == baseEpoch;
   if (!error && same)
     for (const Range &part : parts) local.valid.add(part.start, part.end);

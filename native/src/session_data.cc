@@ -124,11 +124,13 @@ Outcome Session::onWrite(const Request &request) {
     if (!inode) return Outcome::kToJs;
     if ((in->write_flags & FUSE_WRITE_KILL_SUIDGID) && needsKillSuid(inode->record.mode))
       return Outcome::kToJs;
+    if (!journal_.hasRoom(sizeof(WriteEntry))) return Outcome::kToJs;
     local = inode->local.get();
-    if (!local || !local->covers(end) || !journal_.hasRoom(sizeof(WriteEntry)))
+    const bool fits = local && local->covers(end);
+    if (writeBudget_ < int64_t(in->size) && !(fits && local->dirty.covers(offset, end)))
       return Outcome::kToJs;
-    if (writeBudget_ < int64_t(in->size) && !local->dirty.covers(offset, end))
-      return Outcome::kToJs;
+    if (!fits && !bindToSlot(*inode, end)) return Outcome::kToJs;
+    local = inode->local.get();
     if (!freezing_ && !local->writing) break;
     handOff(*request.turn);
     ioCv_.wait(lock);

@@ -1,7 +1,7 @@
 // Freezing: the ingester reads an inode's dirty bytes exactly as they were at one moment, while
 // writes go on. A write that hits a frozen byte first copies the old one to the undo file and notes
 // that under the mutex BEFORE it overwrites. So a reader may read the local file without stopping
-// writers, if it looks at the notes again afterwards: what was overwritten meanwhile is noted by then.
+// writers, if it looks at the notes again afterwards: what was overwritten is noted by then.
 #include <algorithm>
 #include <cstring>
 

@@ -1,6 +1,6 @@
 // Reading requests and sending answers. Leader and followers: exactly one reader holds the token
-// and reads /dev/fuse (two that poll it are both woken for every request, measured slower); before it
-// blocks on a disk it hands the token to a follower.
+// and reads /dev/fuse (two that poll it are both woken for every request, measured slower); before
+// it blocks on a disk it hands the token to a follower.
 #include <poll.h>
 #include <pthread.h>
 #include <sys/uio.h>
@@ -81,6 +81,7 @@ void Session::handleRead(Turn &turn, uint32_t *slot, uint32_t length) {
     return;
   }
   statToJs_++;
+  spinUseless_ = true;  // whoever asked waits for JavaScript now, which takes longer than a spin
   slots_.queueForJs(*slot, length);
   *slot = kNoSlot;
   wakeJs();
@@ -118,23 +119,29 @@ ssize_t Session::readRequest(uint8_t *into) {
 // failing, tried again now and then.
 bool Session::waitReadable() {
   pollfd fds[2] = {{fd_.get(), POLLIN, 0}, {stopFd_.get(), POLLIN, 0}};
-  if (options_.spinUs > 0 && (spinScore_ > 0 || ++spinSkipped_ >= 16)) {
+  const bool useless = std::exchange(spinUseless_, false);
+  if (options_.spinUs > 0 && !useless && (spinScore_ > 0 || ++spinSkipped_ >= 16)) {
     spinSkipped_ = 0;
     const int64_t until = monoNs() + int64_t(options_.spinUs) * 1000;
     do {
       if (poll(fds, 2, 0) > 0 || resumedCount_ > 0) {
         if (spinScore_ < 8) spinScore_++;
+        drainWakeups(fds[1]);
         return true;
       }
     } while (monoNs() < until);
     if (spinScore_ > 0) spinScore_--;
   }
   if (poll(fds, 2, -1) < 0 && errno != EINTR) return false;
-  if ((fds[1].revents & POLLIN) && !stopping_) {
-    uint64_t count;
-    if (read(stopFd_.get(), &count, sizeof count) < 0 && errno != EAGAIN) return false;
-  }
+  drainWakeups(fds[1]);
   return true;
+}
+
+// An undrained wake-up would make every later poll return at once.
+void Session::drainWakeups(const pollfd &wakeups) {
+  uint64_t count;
+  if (!(wakeups.revents & POLLIN) || stopping_) return;
+  if (read(stopFd_.get(), &count, sizeof count) < 0) PCFS_ASSERT(errno == EAGAIN);
 }
 
 int Session::sendVector(const iovec *parts, int count) {

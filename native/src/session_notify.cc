@@ -1,6 +1,6 @@
 // Telling the kernel to forget. A notification takes the inode's or directory's lock in the kernel,
-// and whoever holds that may wait for an answer of ours: so only this thread sends them, it holds no
-// lock of ours while it does, and nobody ever waits for it.
+// and whoever holds that may wait for an answer of ours: so only this thread sends them, it holds
+// no lock of ours while it does, and nobody ever waits for it.
 #include <pthread.h>
 #include <sys/uio.h>
 

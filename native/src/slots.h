@@ -58,11 +58,13 @@ class Slots {
   void release(uint32_t index);  // native -> free
 
   // native -> queued; when JavaScript has its share the request is parked and the slot freed.
-  // Waits when even that is full. One that was JavaScript's never waits nor parks. false after `stop`.
+  // Waits when even that is full. One that was JavaScript's never waits nor parks. Returns false
+  // after `stop`.
   bool queueForJs(uint32_t index, uint32_t length);
   // queued -> taken.
   uint32_t take(uint32_t *into, uint32_t count);
-  // taken -> native, to be answered by the caller. false: expired, and now free. Throws Errno EINVAL.
+  // taken -> native, to be answered by the caller. Returns false when it had expired (it is free
+  // now); throws Errno EINVAL when it is not JavaScript's.
   // It counts as JavaScript's until it is free: so natively owned ones are never more than readers,
   // and a reader that waits for a free slot waits for nothing but another reader.
   bool reclaim(uint32_t index);
@@ -71,9 +73,9 @@ class Slots {
 
   // Watchdog: uniques of all requests older than `beforeNs`; they are the caller's to answer.
   std::vector<uint64_t> expire(int64_t beforeNs);
-  // INTERRUPT: a queued or parked request is removed (returns true: answer EINTR). A taken one: its
-  // slot goes to *taken.
-  bool interrupt(uint64_t unique, uint32_t *taken);
+  // INTERRUPT: a queued or parked request whose caller is dying is removed (returns true: answer
+  // EINTR). A taken one: its slot goes to *taken.
+  bool interrupt(uint64_t unique, bool (*dying)(uint32_t pid), uint32_t *taken);
   uint32_t inUse() const;
 
  private:

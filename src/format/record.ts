@@ -47,8 +47,9 @@ export interface PlaceVersion extends VersionHead, Place {
   /** A tombstone; parent and name then say where it was. */
   readonly deleted: boolean
   /**
-   * Only in tombstones: what of the node's content is deleted by it. null: the deleter saw other
-   * links, so that the content was not meant.
+   * What of the node's content is deleted, by this tombstone or by one that this version covers:
+   * it does not come back, whatever else does. null: nothing; a tombstone without it took away one
+   * of several links and did not mean the content.
    */
   readonly seen: Seen | null
   /**

@@ -69,8 +69,12 @@ export class Filesystem {
   readonly history: History
   readonly projector: Projector
   readonly space: Space
+  /** Takes the data plane's events, which call `on…` here; set by who attaches it. */
+  hearEvents: () => void = () => undefined
   #waiters: Waiter[] = []
   #checkpointing: Promise<void> | null = null
+  /** The journal entries that the index's cut covers. */
+  #cutSeq = 0
   #timer: NodeJS.Timeout | null = null
 
   /** @param options the data plane need not be served yet; nothing is read before `open` */
@@ -81,7 +85,7 @@ export class Filesystem {
       index,
       plane,
       journal,
-      files: new LocalFiles(options.spoolDirectory, plane, () => journal.lastSeq),
+      files: new LocalFiles(options.spoolDirectory, plane),
       tracker: new Tracker(),
       author: new Author(index, options.generation, clock),
       clock,
@@ -108,6 +112,7 @@ export class Filesystem {
       store,
       history: this.history,
       durable: (seq) => this.durable(seq),
+      hearEvents: () => this.hearEvents(),
       onCommitted: (places, rows) => {
         this.projector.note(places, rows)
         this.#committed()
@@ -231,6 +236,17 @@ export class Filesystem {
   }
 
   /**
+   * Stops without writing anything: on the disk is then what a crash would leave. For a home that
+   * is given up, and for tests.
+   */
+  async abandon(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer)
+    await this.ingester.close()
+    await this.history.tend()
+    await this.#checkpointing?.catch(() => undefined)
+  }
+
+  /**
    * Blocks that an interrupted commit appended are in no row's map. Its records may name them until
    * the same files have been committed again, so that comes first; the range is noted meanwhile.
    */
@@ -262,12 +278,13 @@ export class Filesystem {
     const value = Buffer.alloc(6)
     value.writeUIntLE(seq, 0, 6)
     index.apply([{ kind: 'meta', key: SEQ_KEY, value }])
-    index.cut()
-    await this.durable(seq)
+    // A cut that could not be flushed the last time is flushed first, and stands for less.
+    if (index.cut()) this.#cutSeq = seq
+    await this.durable(this.#cutSeq)
     this.options.fault('checkpoint.durable')
     await index.flush()
     this.options.fault('checkpoint.flushed')
-    journal.release(Math.min(seq, tracker.committedSeq()))
+    journal.release(Math.min(this.#cutSeq, tracker.committedSeq()))
   }
 
   #tick(): void {

@@ -42,6 +42,8 @@ export interface IngesterParts {
   readonly store: ContentStore
   /** Resolves when the journal is durable up to a sequence number. */
   readonly durable: (seq: number) => Promise<void>
+  /** Hears all events that the data plane has reported by now. */
+  readonly hearEvents: () => void
   /** Notes blocks that the new state of a file does not use. */
   readonly history: Pick<History, 'supersede'>
   /** Called after every commit with what it wrote. */
@@ -141,9 +143,11 @@ export class Ingester {
   async #commit(force: boolean): Promise<void> {
     const { volume, store, durable, fault } = this.parts
     const { tracker, clock, plane } = volume.parts
-    const snapshot = this.#snapshot(tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT))
+    const batch = tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT)
     let thawed = false
+    const frozenInos: number[] = []
     try {
+      const snapshot = this.#snapshot(batch, frozenInos)
       fault('commit.frozen')
       await durable(snapshot.seq)
       fault('commit.durable')
@@ -161,20 +165,24 @@ export class Ingester {
     } finally {
       if (thawed) tracker.done()
       else {
-        for (const { file } of snapshot.frozen) plane.thaw(file.ino, false)
-        tracker.failed(snapshot.batch)
+        for (const ino of frozenInos) plane.thaw(ino, false)
+        tracker.failed(batch)
       }
       this.#cutTo.clear()
     }
   }
 
-  /** Freezes the cut and notes the state to be written; nothing can change in between. */
-  #snapshot(batch: Batch): Snapshot {
+  /**
+   * Freezes the cut and notes the state to be written; nothing can change in between.
+   * @param frozenInos gets the files that are frozen, also when it throws
+   */
+  #snapshot(batch: Batch, frozenInos: number[]): Snapshot {
     const { volume } = this.parts
     const { plane, index, tracker } = volume.parts
     const files = batch.files.filter((ino) => index.node(ino) !== null)
     const seq = plane.freeze(Float64Array.from(files))
-    tracker.cut(batch, seq)
+    frozenInos.push(...files)
+    tracker.cut(batch, seq, this.parts.hearEvents)
     const rows = new Map<number, Row | null>()
     for (const ino of batch.nodes) rows.set(ino, index.node(ino))
     const frozen: Frozen[] = []
@@ -186,7 +194,8 @@ export class Ingester {
       this.#cutTo.set(ino, Infinity)
       const file = {
         ino,
-        base: row.baseEnd > 0 ? contentMapOf(dataWinner(row.record)) : null,
+        // Also of a file that was cut to nothing: so its blocks are found superseded.
+        base: contentMapOf(dataWinner(row.record)),
         baseEnd: Math.min(readSafe(stat, 72), row.baseEnd),
         size: readSafe(stat, 8),
         ranges: plane.ranges(ino, RANGES.frozen)

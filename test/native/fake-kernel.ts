@@ -99,7 +99,8 @@ export class FakeKernel {
   work(): void {
     if (this.deaf) return
     const count = this.session.takeRequests(this.slots)
-    for (const slot of [...this.slots.subarray(0, count)])
+    // A copy: answering may let more work in.
+    for (const slot of Array.from(this.slots.subarray(0, count)))
       this.onRequest(slot, header(this.session, slot))
     for (;;) {
       const events = this.session.takeEvents(this.triples)

@@ -2,11 +2,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { loadNative } from '../../src/fuse/native.js'
 
-const { sessionId, size, rounds } = workerData as {
-  sessionId: number
-  size: number
-  rounds: number
-}
+const data: { sessionId: number; size: number; rounds: number } = workerData
+const { sessionId, size, rounds } = data
 const access = loadNative().attach(sessionId)
 let wrong = 0
 for (let round = 0; round < rounds; round++) {

@@ -9,7 +9,8 @@ import { newLocalFile, OP, record } from './tiny-fs.js'
 const SALT = 0x1234_5678_9abc_def0n
 
 await test('crc32c is the Castagnoli one and continues from a seed', async () => {
-  const { crc32c } = loadNative()
+  const native = loadNative()
+  const crc32c = (data: Uint8Array, seed: number): number => native.crc32c(data, seed)
   equal(crc32c(Buffer.from('123456789'), 0), 0xe3069283)
   equal(crc32c(Buffer.alloc(32), 0), 0x8a9136aa)
   const whole = Buffer.from('any bytes at all, of an odd length')

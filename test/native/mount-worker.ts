@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { loadNative } from '../../src/fuse/native.js'
 
-const { transportFd } = workerData as { transportFd: number }
+const { transportFd }: { transportFd: number } = workerData
 const session = loadNative().mount(
   { mountpoint: '/', fsname: 'x', allowOther: false, suid: false, dev: false, transportFd },
   { onWork: () => undefined }

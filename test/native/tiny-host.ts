@@ -4,8 +4,7 @@
  * own mount.
  */
 import { execFile } from 'node:child_process'
-import { readdirSync, statfsSync } from 'node:fs'
-import { promisify } from 'node:util'
+import { readdirSync, rmSync, statfsSync } from 'node:fs'
 import { OP, TinyFs } from './tiny-fs.js'
 
 const [mountpoint = '', script = '', mode = ''] = process.argv.slice(2)
@@ -34,14 +33,25 @@ if (mode === 'self') {
 if (mode === 'silent') filesystem.silent.add(OP.statfs)
 if (mode === 'stalled')
   setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000), 300)
-try {
-  const options = { timeout: 20_000, cwd: '/' }
-  const ran = await promisify(execFile)('bash', ['-c', script, 'bash', mountpoint], options)
-  result['out'] = ran.stdout
-} catch (error) {
-  const failed = error as { stdout?: string; stderr?: string; code?: unknown }
-  result['failed'] = [failed.code, failed.stdout, failed.stderr]
-}
+if (mode === 'elsewhere')
+  // What another device would cause: `a` (inode 2) is cut to 3 bytes and renamed to `b`.
+  setTimeout(() => {
+    const { session } = filesystem
+    session.truncate(2, 3, 1n)
+    session.removeDirent(1, Buffer.from('a'))
+    session.addDirent(1, Buffer.from('b'), 2, 8)
+    session.invalidateEntry(1, Buffer.from('a'))
+    session.invalidateEntry(1, Buffer.from('b'))
+    session.invalidateInode(2, 0, 0)
+  }, 700)
+const options = { timeout: 20_000, cwd: '/' }
+await new Promise<void>((resolve) => {
+  execFile('bash', ['-c', script, 'bash', mountpoint], options, (error, stdout, stderr) => {
+    if (error) result['failed'] = [error.code, stdout, stderr]
+    else result['out'] = stdout
+    resolve()
+  })
+})
 result['stats'] = filesystem.session.stats()
 if (mode === 'abort') filesystem.session.abort()
 else if (mode === 'close') filesystem.session.close()
@@ -52,4 +62,5 @@ else
   )
 if (result['unmount'] !== 'ok' && mode !== 'close')
   await filesystem.session.unmount({ lazy: true }).catch(() => undefined)
+rmSync(filesystem.directory, { recursive: true, force: true })
 process.stdout.write(`${JSON.stringify(result)}\n`)
