@@ -79,8 +79,10 @@ install_npm() {
     return
   fi
   # No install scripts: every native dependency ships prebuilt binaries, and ours is built below.
+  # The locked versions are installed as by 'npm ci', which however refuses a lock file that was
+  # made where the registry had no binaries of some dependency for other platforms than Linux.
   step 'installing npm packages (some 500 MB)' \
-    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+    npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
   printf '%s\n' "$sum" >"$stamp"
 }
 

@@ -5,6 +5,8 @@
 // journal's, eventMutex_, the slots', the undo file's, syncMutex_, notifyMutex_, resumeMutex_, tokenMutex_.
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -176,6 +178,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void handOff(Turn &turn);  // no-op unless it leads
   ssize_t readRequest(uint8_t *into);
   bool waitReadable();
+  void drainWakeups(const pollfd &wakeups);
   void handleRead(Turn &turn, uint32_t *slot, uint32_t length);
   bool handleResumed(Turn &turn);
   int send(uint64_t unique, int error, const void *data, size_t length);

@@ -2,6 +2,7 @@
 // points and counters.
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -17,12 +18,31 @@ bool Session::isOwnThread(uint32_t pid) const {
   return pid != 0 && syscall(SYS_tgkill, getpid(), pid, 0) == 0;
 }
 
+namespace {
+
+// Whether a caller will never see an answer: it is gone, or SIGKILL is pending (which is what any
+// deadly signal becomes). A program that merely got a timer's signal must not see EINTR from
+// chmod(2) or from reading a file: no other filesystem gives it, and hardly a program expects it.
+bool isDying(uint32_t pid) {
+  if (pid == 0) return false;  // of another pid namespace
+  FILE *status = fopen(("/proc/" + std::to_string(pid) + "/status").c_str(), "re");
+  if (!status) return errno == ENOENT;
+  char line[256];
+  unsigned long long pending = 0;
+  while (fgets(line, sizeof line, status))
+    if (sscanf(line, "SigPnd: %llx", &pending) == 1) break;
+  fclose(status);
+  return pending & (1ull << (SIGKILL - 1));
+}
+
+}  // namespace
+
 Outcome Session::onInterrupt(const Request &request) {
   const auto *in = request.body<fuse_interrupt_in>();
   if (!in) return Outcome::kAnswered;
   statInterrupts_++;
   uint32_t taken = kNoSlot;
-  if (slots_.interrupt(in->unique, &taken)) {
+  if (slots_.interrupt(in->unique, isDying, &taken)) {
     send(in->unique, -EINTR, nullptr, 0);
   } else if (taken != kNoSlot) {
     emit(EventType::kInterrupted, taken, double(in->unique));

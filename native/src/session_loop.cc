@@ -126,17 +126,22 @@ bool Session::waitReadable() {
     do {
       if (poll(fds, 2, 0) > 0 || resumedCount_ > 0) {
         if (spinScore_ < 8) spinScore_++;
+        drainWakeups(fds[1]);
         return true;
       }
     } while (monoNs() < until);
     if (spinScore_ > 0) spinScore_--;
   }
   if (poll(fds, 2, -1) < 0 && errno != EINTR) return false;
-  if ((fds[1].revents & POLLIN) && !stopping_) {
-    uint64_t count;
-    if (read(stopFd_.get(), &count, sizeof count) < 0 && errno != EAGAIN) return false;
-  }
+  drainWakeups(fds[1]);
   return true;
+}
+
+// An undrained wake-up would make every later poll return at once.
+void Session::drainWakeups(const pollfd &wakeups) {
+  uint64_t count;
+  if (!(wakeups.revents & POLLIN) || stopping_) return;
+  if (read(stopFd_.get(), &count, sizeof count) < 0) PCFS_ASSERT(errno == EAGAIN);
 }
 
 int Session::sendVector(const iovec *parts, int count) {

@@ -174,18 +174,25 @@ std::vector<uint64_t> Slots::expire(int64_t beforeNs) {
   return uniques;
 }
 
-bool Slots::interrupt(uint64_t unique, uint32_t *taken) {
+bool Slots::interrupt(uint64_t unique, bool (*dying)(uint32_t pid), uint32_t *taken) {
   std::lock_guard<std::mutex> lock(mutex_);
   *taken = kNoSlot;
+  const auto pidOf = [](const uint8_t *request) {
+    fuse_in_header in;
+    memcpy(&in, request, sizeof in);
+    return in.pid;
+  };
   for (size_t i = 0; i < queue_.size(); i++) {
     const uint32_t index = queue_[i];
     if (uniqueOf(at(index)) != unique) continue;
+    if (!dying(pidOf(at(index)))) return false;
     queue_.erase(queue_.begin() + long(i));
     freeLocked(index);
     return true;
   }
   for (size_t i = 0; i < parked_.size(); i++) {
     if (uniqueOf(parked_[i].bytes.data()) != unique) continue;
+    if (!dying(pidOf(parked_[i].bytes.data()))) return false;
     parkedBytes_ -= parked_[i].bytes.size();
     parked_.erase(parked_.begin() + long(i));
     return true;

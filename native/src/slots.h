@@ -73,9 +73,9 @@ class Slots {
 
   // Watchdog: uniques of all requests older than `beforeNs`; they are the caller's to answer.
   std::vector<uint64_t> expire(int64_t beforeNs);
-  // INTERRUPT: a queued or parked request is removed (returns true: answer EINTR). A taken one: its
-  // slot goes to *taken.
-  bool interrupt(uint64_t unique, uint32_t *taken);
+  // INTERRUPT: a queued or parked request whose caller is dying is removed (returns true: answer
+  // EINTR). A taken one: its slot goes to *taken.
+  bool interrupt(uint64_t unique, bool (*dying)(uint32_t pid), uint32_t *taken);
   uint32_t inUse() const;
 
  private:

@@ -19,6 +19,7 @@ import { ControlServer } from '../control/server.js'
 import { checkApart, type DaemonConfig } from './config.js'
 import { makeFaultPoint, parseFault } from './fault-point.js'
 import type { Filesystem, OpenFilesystem } from './filesystem.js'
+import { checkFuse } from './fuse-access.js'
 import { lockHome } from './home-lock.js'
 import { openHome, type HomePaths } from './home.js'
 import { openLog } from './logger.js'
@@ -74,6 +75,7 @@ export class Daemon {
       const { log } = file
       const state = openState(home)
       const plan = parseFault(config.fault)
+      checkFuse(config.allowOther)
       using point = await prepareMountPoint(config.mountPoint)
       checkApart(realpathSync(home.root), point.path)
       let daemon: Daemon | null = null

@@ -3,11 +3,12 @@
  * here, whether or not a daemon runs; what is inside is looked at by the daemon, or, when none
  * runs, by `examineOffline` under the home's lock.
  */
-import { accessSync, constants, lstatSync, readFileSync, statfsSync, statSync } from 'node:fs'
+import { lstatSync, readFileSync, statfsSync } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { openKeyring } from '../keys/keyring.js'
 import { Failure } from '../control/failure.js'
 import type { Finding } from '../control/operations.js'
+import { checkFuse } from './fuse-access.js'
 import { isHome, pathsOf, type HomePaths } from './home.js'
 import { answers, mountsOn, parseMountInfo } from './mount-table.js'
 import { readState } from './state.js'
@@ -93,15 +94,13 @@ function examineState({ state }: HomePaths): Finding {
 }
 
 function examineFuse(): Finding {
-  const device = '/dev/fuse'
-  if (statSync(device, { throwIfNoEntry: false }) === undefined) {
-    return bad('fuse', `${device} is missing`, 'as root run: modprobe fuse')
-  }
   try {
-    accessSync(device, constants.R_OK | constants.W_OK)
-    return ok('fuse', `${device} can be opened`)
-  } catch {
-    return bad('fuse', `you may not open ${device}`, `as root run: chmod 666 ${device}`)
+    checkFuse(false)
+    return ok('fuse', 'mounts are possible')
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    const [message = '', mend = ''] = error.message.split('; ')
+    return bad('fuse', message, mend)
   }
 }
 

@@ -24,7 +24,7 @@ const WRITABLE = 0o755
 export interface MountPoint extends Disposable {
   /** Absolute, without symbolic links. */
   readonly path: string
-  /** Takes the write permission from the directory below the mount. Call when it is mounted. */
+  /** It is mounted: what lies below will not be writable. Otherwise its mode stays what it was. */
   cover(): void
 }
 
@@ -56,6 +56,8 @@ export async function prepareMountPoint(wanted: string): Promise<MountPoint> {
   await removeDeadMount(path)
   mkdirIfPossible(path)
   const fd = openDirectory(path)
+  const { mode } = fstatSync(fd)
+  let after = mode
   try {
     checkEmpty(path)
     if (process.geteuid?.() !== 0) makeWritable(path, fd)
@@ -65,8 +67,11 @@ export async function prepareMountPoint(wanted: string): Promise<MountPoint> {
   }
   return {
     path,
-    cover: () => fchmodSync(fd, READ_ONLY),
-    [Symbol.dispose]: () => closeSync(fd)
+    cover: () => (after = READ_ONLY),
+    [Symbol.dispose]: () => {
+      fchmodSync(fd, after & 0o7777)
+      closeSync(fd)
+    }
   }
 }
 

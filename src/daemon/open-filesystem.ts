@@ -2,7 +2,6 @@
  * Wires the filesystem up: native session, store thread, index, vfs, dispatcher; opens upward and
  * closes downward.
  */
-import { setPriority } from 'node:os'
 import { openInSteps, type CloseStack } from '../base/close-stack.js'
 import type { Clock } from '../base/clock.js'
 import { Failure } from '../control/failure.js'
@@ -18,6 +17,14 @@ import { fillIndex } from './offline.js'
 import { currentBootId } from './state.js'
 import type { StoreInfo } from './store-calls.js'
 import { StoreClient } from './store-client.js'
+
+/** A little before what uses the mount; only root may. */
+function raisePriority(): void {
+  try {
+  } catch {
+    // An ordinary user's daemon goes without.
+  }
+}
 
 /** File times come from the same clock in both threads and in the native side. */
 function nativeClock(native: Native): Clock {
@@ -163,6 +170,6 @@ export const openFilesystem: OpenFilesystem = async (options) =>
     log.info({ ...report }, 'recovered')
     stack.push(() => vfs.close())
     dispatcher.serve()
-    setPriority(-1)
+    raisePriority()
     return new MountedFilesystem({ native, session, dispatcher, store, info, vfs }, stack)
   })

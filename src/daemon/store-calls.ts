@@ -3,6 +3,7 @@
  * does not cross: the store's thread reads frozen bytes and fills local files through the native
  * addon, which both threads share.
  */
+import type { ProjectionChange } from '../generation/projection.js'
 import type { BlockRun, CommitBatch, GenerationInfo } from '../generation/types.js'
 import type { IngestResult, SpaceInfo } from '../generation/types.js'
 import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
@@ -22,6 +23,8 @@ export interface StoreWorkerData {
 export interface StoreInfo extends GenerationInfo {
   readonly drive: string
   readonly deviceName: string
+  /** Key of the plain projection: what a stock hyperdrive is opened with. */
+  readonly projection: Uint8Array
 }
 
 /** Each call by name: arguments and result. */
@@ -33,7 +36,11 @@ export interface StoreCalls {
   barrier: { args: []; result: null }
   runsOf: { args: [map: Uint8Array]; result: readonly BlockRun[] }
   clear: { args: [runs: readonly BlockRun[]]; result: null }
-  sweepRecords: { args: [keepFrom: number]; result: number }
+  sweepRecords: { args: []; result: number }
+  project: {
+    args: [changes: readonly ProjectionChange[], below: readonly Uint8Array[] | null]
+    result: null
+  }
   compact: { args: [minBytes: number]; result: boolean }
   space: { args: []; result: SpaceInfo }
   /** Records with ids behind `gt`, ascending; an empty list at the end. */

@@ -6,7 +6,7 @@ import type { StoreCallName, StoreCalls, StoreInfo } from './store-calls.js'
 import type { StoreReply, StoreWorkerData } from './store-calls.js'
 
 interface Pending {
-  readonly resolve: (result: never) => void
+  readonly resolve: (result: unknown) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -51,7 +51,10 @@ export class StoreClient implements ContentStore {
     if (this.#pending.size >= CALL_LIMIT) return Promise.reject(new FsError('EAGAIN'))
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject })
+      const settle = (result: unknown): void => {
+        if (isResultOf(name, result)) resolve(result)
+      }
+      this.#pending.set(id, { resolve: settle, reject })
       this.#worker.postMessage({ id, name, args })
     })
   }
@@ -71,7 +74,8 @@ export class StoreClient implements ContentStore {
   clear: ContentStore['clear'] = async (runs) => {
     await this.call('clear', runs)
   }
-  sweepRecords: ContentStore['sweepRecords'] = async (from) => this.call('sweepRecords', from)
+  sweepRecords: ContentStore['sweepRecords'] = async () => this.call('sweepRecords')
+  project: ContentStore['project'] = async (changes, below) => this.call('project', changes, below)
   compact: ContentStore['compact'] = async (minBytes) => this.call('compact', minBytes)
   space: ContentStore['space'] = async () => this.call('space')
 
@@ -92,7 +96,7 @@ export class StoreClient implements ContentStore {
     const pending = this.#pending.get(reply.id)
     this.#pending.delete(reply.id)
     if (!pending) return
-    if ('result' in reply) pending.resolve(reply.result as never)
+    if ('result' in reply) pending.resolve(reply.result)
     else pending.reject(errorOf(reply))
   }
 
@@ -103,6 +107,14 @@ export class StoreClient implements ContentStore {
     for (const pending of this.#pending.values()) pending.reject(this.#dead)
     this.#pending.clear()
   }
+}
+
+/** The other thread is typed by the same table; what it answers is what the table says. */
+function isResultOf<K extends StoreCallName>(
+  name: K,
+  result: unknown
+): result is StoreCalls[K]['result'] {
+  return name.length > 0 && result !== undefined
 }
 
 function errorOf(reply: StoreReply): Error {

@@ -10,6 +10,7 @@ import { silentLogger } from '../base/log.js'
 import { BLOCK_BYTES } from '../format/content-map.js'
 import { parseNodeId } from '../format/ids.js'
 import { loadNative, type ContentAccess } from '../fuse/native.js'
+import { Projection } from '../generation/projection.js'
 import { openGeneration, type Generation } from '../generation/generation.js'
 import type { BlockRun, ByteRange, FrozenReader, IngestRequest } from '../generation/types.js'
 import { createBlockCipher } from '../keys/block-cipher.js'
@@ -20,29 +21,36 @@ import { makeFaultPoint } from './fault-point.js'
 import type { StoreCalls, StoreInfo, StoreReply } from './store-calls.js'
 import type { StoreCallName, StoreRequest, StoreWorkerData } from './store-calls.js'
 
+interface OpenParts {
+  readonly store: Store
+  readonly generation: Generation
+  readonly projection: Projection
+}
+
 /** The open parts, and the calls on them. */
 class StoreService {
   private constructor(
-    private readonly store: Store,
-    private readonly generation: Generation,
+    private readonly open: OpenParts,
     private readonly content: ContentAccess | null,
-    private readonly names: Pick<StoreInfo, 'drive' | 'deviceName'>
+    private readonly names: Pick<StoreInfo, 'drive' | 'deviceName' | 'projection'>
   ) {}
 
   static async open(data: StoreWorkerData): Promise<StoreService> {
     const keyring = await openKeyring(data.keyringPath)
     const cipher = createBlockCipher(keyring)
-    const store = await Store.open({ directory: data.storeDirectory, cipher })
     const fault: FaultPoint = data.fault ? makeFaultPoint(data.fault) : noFault
-    const generation = await openGeneration({ store, keyring, log: silentLogger, fault }).catch(
-      async (error: unknown) => {
-        await store.close()
-        throw error
-      }
-    )
-    const content = data.sessionId === null ? null : loadNative().attach(data.sessionId)
-    const names = { drive: keyring.drive.toString('hex'), deviceName: keyring.deviceName }
-    return new StoreService(store, generation, content, names)
+    const store = await Store.open({ directory: data.storeDirectory, cipher })
+    try {
+      const generation = await openGeneration({ store, keyring, log: silentLogger, fault })
+      const projection = await Projection.open(store, keyring)
+      const content = data.sessionId === null ? null : loadNative().attach(data.sessionId)
+      const drive = keyring.drive.toString('hex')
+      const names = { drive, deviceName: keyring.deviceName, projection: projection.key }
+      return new StoreService({ store, generation, projection }, content, names)
+    } catch (error) {
+      await store.close()
+      throw error
+    }
   }
 
   readonly calls: {
@@ -50,36 +58,45 @@ class StoreService {
       ...args: StoreCalls[K]['args']
     ) => Promise<StoreCalls[K]['result']>
   } = {
-    info: async () => ({ ...this.generation.info(), ...this.names }),
+    info: async () => ({ ...this.open.generation.info(), ...this.names }),
     fetch: async (request) => this.#fetch(request),
     ingest: async (files) => {
       const content = this.#mounted()
-      return this.generation.ingest(files.map((file) => ingestRequest(file, content)))
+      return this.open.generation.ingest(files.map((file) => ingestRequest(file, content)))
     },
-    commit: async (batch) => this.generation.commit(batch),
+    commit: async (batch) => this.open.generation.commit(batch),
     barrier: async () => {
-      await this.generation.barrier()
+      await this.open.generation.barrier()
       return null
     },
-    runsOf: async (map) => this.generation.runsOf(map),
+    runsOf: async (map) => this.open.generation.runsOf(map),
     clear: async (runs) => {
-      await this.generation.clear(runs)
+      await this.open.generation.clear(runs)
       return null
     },
-    sweepRecords: async (keepFrom) => this.generation.sweepRecords({ keepFrom }),
-    compact: async (minBytes) => this.generation.compact({ minBytes }),
-    space: async () => this.generation.space(),
+    sweepRecords: async () => {
+      const keepFrom = this.open.generation.info().dbLength
+      return this.open.generation.sweepRecords({ keepFrom })
+    },
+    project: async (changes, below) => {
+      if (below) await this.open.projection.removeBelow(below)
+      if (changes.length > 0) await this.open.projection.update(changes)
+      return null
+    },
+    compact: async (minBytes) => this.open.generation.compact({ minBytes }),
+    space: async () => this.open.generation.space(),
     scan: async (gt, limit) => {
       const found = []
       const options = gt === null ? { limit } : { gt: parseNodeId(gt), limit }
-      for await (const entry of this.generation.scanNodes(options)) found.push(entry)
+      for await (const entry of this.open.generation.scanNodes(options)) found.push(entry)
       return found
     },
     reclaimOrphans: async (knownLength, used) =>
-      this.generation.reclaimOrphans(knownLength, (block) => isIn(used, block)),
+      this.open.generation.reclaimOrphans(knownLength, (block) => isIn(used, block)),
     close: async () => {
-      await this.generation.close()
-      await this.store.close()
+      await this.open.projection.close()
+      await this.open.generation.close()
+      await this.open.store.close()
       return null
     }
   }
@@ -93,7 +110,7 @@ class StoreService {
   async #fetch(request: FetchRequest): Promise<boolean> {
     const { ino, map, baseEpoch, fileBlock, count } = request
     const content = this.#mounted()
-    const blocks = await this.generation.read(map, fileBlock, count)
+    const blocks = await this.open.generation.read(map, fileBlock, count)
     for (const [i, block] of blocks.entries()) {
       const bytes = padded(block)
       const fileOffset = (fileBlock + i) * BLOCK_BYTES
@@ -148,15 +165,16 @@ async function main(port: MessagePort, data: StoreWorkerData): Promise<void> {
     return null
   })
   if (!service) return
-  port.on('message', (request: StoreRequest) => {
-    call(service, request).then(
-      (result) => {
-        port.postMessage({ id: request.id, result } satisfies StoreReply)
-        if (request.name === 'close') port.close()
-      },
-      (error: unknown) => port.postMessage(errorReply(request.id, error))
-    )
-  })
+  const serve = async (request: StoreRequest): Promise<void> => {
+    try {
+      const result = await call(service, request)
+      port.postMessage({ id: request.id, result } satisfies StoreReply)
+      if (request.name === 'close') port.close()
+    } catch (error) {
+      port.postMessage(errorReply(request.id, error))
+    }
+  }
+  port.on('message', (request: StoreRequest) => void serve(request))
   port.postMessage({ id: 0, opened: await service.calls.info() } satisfies StoreReply)
 }
 

@@ -164,7 +164,10 @@ export class Reader {
     return value
   }
 
-  /** A `uint` that counts things of at least `minBytes` each, so that it cannot exceed what is left. */
+  /**
+   * A `uint` that counts things of at least `minBytes` each, so that it cannot exceed what is
+   * left.
+   */
   count(minBytes: number): number {
     const value = this.uint()
     if (value * minBytes > this.left) throw this.error('a count beyond its end')

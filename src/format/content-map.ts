@@ -3,11 +3,11 @@
  * run names are holes. Immutable values and pure edits; bytes are in `map-codec.ts`.
  *
  * A map is runs plus *leaf references*: a long map keeps the runs of a fixed, aligned span of file
- * blocks in a leaf block of its own (in a blobs core), and names only where the leaf is. To read or edit
- * within a span that has a leaf, load it first (`leavesTouched`, `withLeaf`).
+ * blocks in a leaf block of its own (in a blobs core), and names only where the leaf is. To read
+ * or edit within a span that has a leaf, load it first (`leavesTouched`, `withLeaf`).
  *
- * Invariants: items are sorted by file block and do not overlap; neighbouring runs that continue one another
- * are one run; counts are at least 1.
+ * Invariants: items are sorted by file block and do not overlap; neighbouring runs that continue
+ * one another are one run; counts are at least 1.
  */
 import assert from 'node:assert'
 import { malformed } from './malformed.js'

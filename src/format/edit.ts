@@ -1,7 +1,7 @@
 /**
- * The next versions: every change of a record is made here, because here is the covering rule. A new
- * version covers its base, what has the same content, and what the caller materialises in the same
- * batch; nothing else, or an edit of a conflict's winner would destroy the loser.
+ * The next versions: every change of a record is made here, because here is the covering rule. A
+ * new version covers its base, what has the same content, and what the caller materialises in the
+ * same batch; nothing else, or an edit of a conflict's winner would destroy the loser.
  */
 import assert from 'node:assert'
 import type { AttrVersion, Content, DataVersion, NodeKind, NodeRecord } from './record.js'
@@ -15,6 +15,7 @@ import {
   dataCandidates,
   dataLosers,
   dataWinner,
+  joinSeen,
   liveLinks,
   placeWinner
 } from './winner.js'
@@ -142,7 +143,7 @@ export function withPlace(
     parent: place.parent,
     name: place.name,
     deleted: false,
-    seen: null,
+    seen: joinSeen(null, register),
     prev
   })
 }
@@ -172,18 +173,23 @@ export function withoutPlace(record: NodeRecord, link: LinkId, write: Write): No
     const left = dataLosers(record, shown).filter((version) => !isMaterialised(version, write))
     assert(left.length === 0, 'unlink beside a loser that is not materialised')
   }
+  const register = record.places.get(link) ?? []
   return putPlace(record, link, {
-    ...nextHead(record.places.get(link) ?? [], write),
+    ...nextHead(register, write),
     parent: base.parent,
     name: base.name,
     deleted: true,
-    seen: isLast ? seenNow(record) : null,
+    seen: isLast ? seenNow(record, register) : joinSeen(null, register),
     prev: base.prev
   })
 }
 
-function seenNow(record: NodeRecord): Seen {
-  return { data: joinAll(record.data), attr: joinAll(record.attr) }
+function seenNow(record: NodeRecord, register: readonly PlaceVersion[]): Seen {
+  const before = joinSeen(null, register)
+  return {
+    data: join(joinAll(record.data), before?.data ?? EMPTY_VECTOR),
+    attr: join(joinAll(record.attr), before?.attr ?? EMPTY_VECTOR)
+  }
 }
 
 /**

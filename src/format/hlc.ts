@@ -3,13 +3,13 @@
  * from vectors, so that a wrong clock can at worst choose the other of two versions that are kept.
  */
 
-/** Physical milliseconds since 1970 (48 bits) << 16 | counter (16 bits): an unsigned 64-bit number. */
+/**
+ * Physical milliseconds since 1970 (48 bits) << 16 | counter (16 bits): an unsigned 64-bit number.
+ */
 export type Stamp = bigint
 
 /** How far ahead of this device's clock a peer may pull it. */
 export const MAX_AHEAD_MS = 60_000
-/** Greatest stamp that fits 64 bits. */
-export const MAX_STAMP: Stamp = 2n ** 64n - 1n
 
 const COUNTER_BITS = 16n
 
@@ -25,7 +25,10 @@ export function tick(last: Stamp, nowMs: number): Stamp {
   return now > last ? now : last + 1n
 }
 
-/** What `receive` says: the new `last`, and by how much the peer was out of bounds (null: it was not). */
+/**
+ * What `receive` says: the new `last`, and by how much the peer was out of bounds (null: it was
+ * not).
+ */
 export interface Received {
   readonly last: Stamp
   /** ms that the peer's stamp is ahead of this clock; only when more than `MAX_AHEAD_MS`. */

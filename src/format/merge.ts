@@ -24,13 +24,6 @@ export function mergeRecord(a: NodeRecord, b: NodeRecord): NodeRecord {
   }
 }
 
-/** All that is known of a node after hearing every record; null when there is none. */
-export function mergeRecords(records: Iterable<NodeRecord>): NodeRecord | null {
-  let merged: NodeRecord | null = null
-  for (const record of records) merged = merged === null ? record : mergeRecord(merged, record)
-  return merged
-}
-
 function mergeLinks(a: NodeRecord['places'], b: NodeRecord['places']): NodeRecord['places'] {
   if (b.size === 0) return a
   const merged = new Map<LinkId, readonly PlaceVersion[]>(a)

@@ -6,7 +6,9 @@ export const MAX_NAME_BYTES = 255
 const SLASH = 0x2f
 const DOT = 0x2e
 
-/** Whether a directory entry can have this name: 1 to 255 bytes, no NUL, no slash, not `.`, `..`. */
+/**
+ * Whether a directory entry can have this name: 1 to 255 bytes, no NUL, no slash, not `.`, `..`.
+ */
 export function isName(name: Buffer): boolean {
   const { length } = name
   if (length === 0 || length > MAX_NAME_BYTES) return false

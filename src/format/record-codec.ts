@@ -53,7 +53,8 @@ export function encodeRecord(record: NodeRecord): Buffer {
 }
 
 /**
- * A record from its bytes. What this version of the format does not know is kept for `encodeRecord`.
+ * A record from its bytes. What this version of the format does not know is kept for
+ * `encodeRecord`.
  * @param bytes not kept: what the record holds of them is copied
  * @throws {FsError} EIO when they are malformed or of a later major version
  */

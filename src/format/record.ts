@@ -3,8 +3,8 @@
  * is the set of its maximal versions, nearly always one. Everything here is immutable data; bytes
  * are in `record-codec.ts`, new versions are made in `edit.ts`, winners chosen in `winner.ts`.
  *
- * Invariants: the versions of a register are sorted, the greatest (stamp, generation) first; none is
- * covered by another; a generation has at most one version in a register.
+ * Invariants: the versions of a register are sorted, the greatest (stamp, generation) first; none
+ * is covered by another; a generation has at most one version in a register.
  */
 import type { Dot, LinkId, NodeId } from './ids.js'
 import type { Stamp } from './hlc.js'
@@ -47,8 +47,9 @@ export interface PlaceVersion extends VersionHead, Place {
   /** A tombstone; parent and name then say where it was. */
   readonly deleted: boolean
   /**
-   * Only in tombstones: what of the node's content is deleted by it. null: the deleter saw other
-   * links, so that the content was not meant.
+   * What of the node's content is deleted, by this tombstone or by one that this version covers:
+   * it does not come back, whatever else does. null: nothing; a tombstone without it took away one
+   * of several links and did not mean the content.
    */
   readonly seen: Seen | null
   /**
@@ -65,8 +66,9 @@ export type Content =
       /** Bytes; may exceed what the map covers (holes). */
       readonly size: number
       /**
-       * Encoded content maps (`map-codec.ts`), any of which serves: 1 to `MAX_MAPS`, sorted by their
-       * bytes. Location is not version: a re-homed or compacted file is the same version elsewhere.
+       * Encoded content maps (`map-codec.ts`), any of which serves: 1 to `MAX_MAPS`, sorted by
+       * their bytes. Location is not version: a re-homed or compacted file is the same version
+       * elsewhere.
        */
       readonly maps: readonly Buffer[]
       /** SHA-256 of the whole content, when it passed through the writing device; else null. */

@@ -53,7 +53,7 @@ export function resolveNames(folder: Folder, merging: Merging): readonly Entry[]
     const first = group[0]
     if (first === undefined) continue
     if (group.length === 1 && isPlain(key, first, merging)) {
-      entries.set(key, { name: first.name, ...entryOf(candidateOf(first, merging), false) })
+      entries.set(key, { name: first.name, ...entryOf(candidateOf(first, merging), null) })
       continue
     }
     const candidates = distinct(group, merging)
@@ -61,7 +61,7 @@ export function resolveNames(folder: Folder, merging: Merging): readonly Entry[]
     const base =
       companion === null ? undefined : standOf(companion.base, { folder, stands, merging })
     const winner = winnerOf(candidates, base)
-    if (winner) entries.set(key, { name: first.name, ...entryOf(winner, false) })
+    if (winner) entries.set(key, { name: first.name, ...entryOf(winner, null) })
     const losers = candidates.filter((candidate) => candidate !== winner)
     const copies = group.flatMap((place) => copiesOf(place, merging))
     pending.push(...losers.map(pendingOf), ...copies)
@@ -136,7 +136,7 @@ function isFile(candidate: Candidate): boolean {
   return candidate.places[0].record.kind === 'file'
 }
 
-function entryOf({ places, data }: Candidate, isDerived: boolean): Omit<Entry, 'name'> {
+function entryOf({ places, data }: Candidate, stem: Buffer | null): Omit<Entry, 'name'> {
   const [first] = places
   return {
     kind: first.record.kind,
@@ -144,7 +144,7 @@ function entryOf({ places, data }: Candidate, isDerived: boolean): Omit<Entry, '
     data,
     standing: places.map((place) => ({ node: place.node, link: place.link.id })),
     copyOf: null,
-    isDerived
+    stem
   }
 }
 
@@ -155,7 +155,7 @@ function pendingOf(candidate: Candidate): Pending {
     version: first.link.place,
     author: candidate.author,
     node: first.node,
-    entry: entryOf(candidate, true)
+    entry: entryOf(candidate, first.name)
   }
 }
 
@@ -173,7 +173,7 @@ function copiesOf(place: LivePlace, { records, shownOf, firstLinks }: Merging): 
       version: loser,
       author: loser.dot.generation,
       node: place.node,
-      entry: { kind, node, data: loser, standing: [], copyOf: place.node, isDerived: true }
+      entry: { kind, node, data: loser, standing: [], copyOf: place.node, stem: place.name }
     })
   }
   return copies
@@ -199,7 +199,9 @@ function nameDerived(
   }
 }
 
-/** The name of a companion's copy when its base has a copy by the same author; null: it has none. */
+/**
+ * The name of a companion's copy when its base has a copy by the same author; null: it has none.
+ */
 function followedName(
   each: Pending,
   given: ReadonlyMap<string, string>,

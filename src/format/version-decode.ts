@@ -1,6 +1,6 @@
 /**
- * Bytes of one version of a register, read: FORMAT.md, "Versions". What is not as it must be throws:
- * a name with a slash from a peer must never come as far as a directory listing.
+ * Bytes of one version of a register, read: FORMAT.md, "Versions". What is not as it must be
+ * throws: a name with a slash from a peer must never come as far as a directory listing.
  */
 import {
   CONTENT_TYPES,

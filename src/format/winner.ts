@@ -3,9 +3,9 @@
  * is to know about it. On the hot path, where every register has one version.
  */
 import type { LinkId } from './ids.js'
-import { EMPTY_VECTOR, type Vector, covers, join } from './vector.js'
+import { covers, join } from './vector.js'
 import type { AttrVersion, Content, DataVersion, Field, NodeRecord } from './record.js'
-import type { Owner, PlaceVersion, Xattr } from './record.js'
+import type { Owner, PlaceVersion, Seen, Xattr } from './record.js'
 import { byWinner } from './register.js'
 
 /** The merged attributes: each field by its own stamp. */
@@ -138,31 +138,31 @@ function winnerOf(versions: readonly PlaceVersion[]): PlaceVersion | null {
   return versions.find((version) => !version.deleted) ?? versions[0] ?? null
 }
 
-/** What all deleters together had seen, when every link is deleted; null: not deleted. */
-function seenOf(record: NodeRecord): { readonly data: Vector; readonly attr: Vector } | null {
-  let data = EMPTY_VECTOR
-  let attr = EMPTY_VECTOR
-  if (record.places.size === 0) return null
-  for (const versions of record.places.values()) {
-    for (const { deleted, seen } of versions) {
-      if (!deleted) return null
-      if (seen === null) continue
-      data = join(data, seen.data)
-      attr = join(attr, seen.attr)
-    }
-  }
-  return { data, attr }
+/** What all deleters together had seen; null: nobody meant to delete the content. */
+function seenOf(record: NodeRecord): Seen | null {
+  let seen: Seen | null = null
+  for (const versions of record.places.values()) seen = joinSeen(seen, versions)
+  return seen
 }
 
-/** Whether somebody meant to delete the content, and had seen all of it. */
+/** `seen` with what the deleters in a register of places had seen. */
+export function joinSeen(seen: Seen | null, versions: readonly PlaceVersion[]): Seen | null {
+  let joined = seen
+  for (const { seen: each } of versions) {
+    if (joined === null || each === null) joined ??= each
+    else joined = { data: join(joined.data, each.data), attr: join(joined.attr, each.attr) }
+  }
+  return joined
+}
+
+/** Whether every link is gone, somebody meant to delete the content, and had seen all of it. */
 function isDeleted(record: NodeRecord): boolean {
   const seen = seenOf(record)
   if (seen === null) return false
-  const meant = [...record.places.values()].some((versions) =>
-    versions.some((v) => v.seen !== null)
-  )
+  for (const versions of record.places.values()) {
+    if (versions.some((version) => !version.deleted)) return false
+  }
   return (
-    meant &&
     record.data.every((version) => covers(seen.data, version.dot)) &&
     record.attr.every((version) => covers(seen.attr, version.dot))
   )
@@ -175,6 +175,7 @@ function isDeleted(record: NodeRecord): boolean {
  */
 export function liveLinks(record: NodeRecord): readonly Link[] {
   const links = allLinks(record)
+  if (links.length === 1 && links[0]?.place.deleted === false) return links
   const live = links.filter((link) => !link.place.deleted)
   if (live.length > 0) return live
   const last = lastLink(links)
@@ -193,6 +194,7 @@ export function allLinks(record: NodeRecord): readonly Link[] {
 
 /** The link that changed last: where a deleted node comes back. null: no links. */
 export function lastLink(links: readonly Link[]): Link | null {
+  if (links.length <= 1) return links[0] ?? null
   const [last] = [...links].sort((a, b) => byWinner(a.place, b.place))
   return last ?? null
 }

@@ -40,6 +40,7 @@ export class Dispatcher {
   /** From now on the filesystem hears of events; requests wait while it recovers. */
   attach(filesystem: Filesystem): void {
     this.#filesystem = filesystem
+    filesystem.hearEvents = () => this.#takeEvents()
   }
 
   /** From now on requests are served; those that came before have waited. */

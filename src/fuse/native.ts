@@ -30,12 +30,6 @@ export const INODE_RECORD = {
   allocatedBytes: 88
 } as const
 
-/** Record flag: overwrite size, mtime, ctime, base and allocation even of an inode with local state. */
-export const INODE_FORCE = 1
-
-/** Record flag: the node has no extended attributes; LISTXATTR and GETXATTR are answered natively. */
-export const INODE_PLAIN = 2
-
 /** Mask bits of {@link Session.setAttr}. */
 export const ATTR = {
   mode: 1,
@@ -226,7 +220,8 @@ export interface Session extends ContentAccess {
 
   /**
    * Inserts or updates `count` inode records. Of an inode with local state (bound, dirty or open for
-   * writing) size, mtime, ctime, base and allocation stay, unless its record has INODE_FORCE.
+   * writing) size, mtime, ctime, base and allocation stay, unless its
+   * flags have bit 0. Flags bit 1: it has no extended attributes, which is then answered natively.
    * rdev is encoded as the kernel sends it in MKNOD.
    */
   putInodes(records: Uint8Array, count: number): void

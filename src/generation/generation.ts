@@ -153,7 +153,7 @@ export class Generation {
   /**
    * Writes records and directory entries as one atomic bee batch, sorted. May be repeated with the
    * same input: the outcome is the same. Durable after the next `barrier`.
-   * @param batch at most `COMMIT_LIMIT` entries; some 5,000 at a time stall the thread the least
+   * @param batch at most `COMMIT_LIMIT` entries
    * @returns the bee's version after it
    */
   async commit(batch: CommitBatch): Promise<number> {
@@ -268,23 +268,21 @@ export class Generation {
 
   /**
    * Clears the bee blocks that the head's tree no longer needs and that are older than a version:
-   * history below it is gone. Bounded work per call by `signal`.
-   * @param options `keepFrom`: versions at or above stay readable as history
+   * history below it is gone. It walks the whole tree, so it does so only when there were enough
+   * changes since the last time to pay for it; may be called often.
+   * @param options `keepFrom`: versions at or above stay readable as history; `isForced`: also when
+   *   it does not pay
    * @returns how many blocks were cleared
    */
-  sweepRecords(options: {
+  async sweepRecords(options: {
     readonly keepFrom: number
+    readonly isForced?: boolean
     readonly signal?: AbortSignal
   }): Promise<number> {
-    return this.#cleared.db.sweep(this.#records, options.keepFrom, options.signal)
-  }
-
-  /**
-   * Whether `sweepRecords` would free enough for its cost: enough changes since the last one,
-   * measured against the size of the tree. Cheap.
-   */
-  isSweepDue(keepFrom: number): Promise<boolean> {
-    return this.#cleared.db.isSweepDue(keepFrom)
+    const { keepFrom, isForced = false, signal } = options
+    const { db } = this.#cleared
+    if (!isForced && !(await db.isSweepDue(keepFrom))) return 0
+    return db.sweep(this.#records, keepFrom, signal)
   }
 
   /** Where the bytes are; walks the store directory, some ms. */
@@ -293,9 +291,10 @@ export class Generation {
   }
 
   /**
-   * Gives the bytes of cleared blocks back to the disk. Needs room for the rewrite.
-   * @param options `minBytes`: does nothing below so many reclaimable bytes
-   * @returns whether it compacted
+   * Gives the bytes of cleared blocks back to the disk: at once those of files that are wholly
+   * dead, the others when so many are dead that a rewrite pays (`space.ts`).
+   * @param options `minBytes`: does nothing unless so many were cleared since the last time
+   * @returns whether it did anything
    */
   compact(options: { readonly minBytes?: number } = {}): Promise<boolean> {
     const cores = [this.#cleared.db, this.#cleared.blobs]

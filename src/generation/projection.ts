@@ -102,6 +102,21 @@ export class Projection {
     return { omitted }
   }
 
+  /** Takes out every path below a path, not the path itself. May be repeated. */
+  async removeBelow(path: readonly Uint8Array[]): Promise<void> {
+    const prefix = FILES + projectedPath(path)
+    // '0' is the character behind '/'.
+    const range = { gte: Buffer.from(`${prefix}/`), lt: Buffer.from(`${prefix}0`) }
+    for (;;) {
+      const puts: RecordPut[] = []
+      for await (const { key } of this.#records.scan({ ...range, limit: PROJECTION_LIMIT })) {
+        puts.push({ key: Buffer.from(key), value: null })
+      }
+      if (puts.length === 0) return
+      await this.#records.apply(puts)
+    }
+  }
+
   /** Closes its cores; the store stays open. */
   async close(): Promise<void> {
     await this.#records.close()

@@ -124,7 +124,7 @@ export interface HistoryEntry {
 export interface SpaceInfo {
   /** Bytes of blocks held by both cores (not cleared), as stored. */
   readonly heldBytes: number
-  /** Bytes cleared since the last compaction, still on disk. */
+  /** Bytes cleared and still on disk. */
   readonly reclaimableBytes: number
   /** Bytes of the files in the store directory (allocated). */
   readonly diskBytes: number

@@ -101,7 +101,11 @@ declare module 'hypercore-storage' {
   class CoreStorage {
     constructor(directory: string, options?: CoreStorage.Options)
     readonly path: string
-    readonly db: { flush(): Promise<void> }
+    readonly db: {
+      flush(): Promise<void>
+      /** RocksDB's own figures, as text. */
+      getProperty(name: string): Promise<string>
+    }
     readonly rocks: { readonly path: string }
     compact(options?: CoreStorage.CompactOptions): Promise<void>
     close(): Promise<void>

@@ -57,29 +57,28 @@ export interface RowFields {
 type Field = keyof RowFields
 type Kind = 'u32' | 'u64' | 'i64'
 
-const LAYOUT: Readonly<Record<Field, readonly [offset: number, kind: Kind]>> = {
-  ino: [0, 'u64'],
-  size: [8, 'u64'],
-  atimeNs: [16, 'i64'],
-  mtimeNs: [24, 'i64'],
-  ctimeNs: [32, 'i64'],
-  btimeNs: [40, 'i64'],
-  mode: [48, 'u32'],
-  nlink: [52, 'u32'],
-  uid: [56, 'u32'],
-  gid: [60, 'u32'],
-  rdev: [64, 'u32'],
-  flags: [68, 'u32'],
-  baseEnd: [72, 'u64'],
-  baseEpoch: [80, 'u64'],
-  allocated: [88, 'u64'],
-  subdirs: [112, 'u32'],
-  entries: [116, 'u32'],
-  childAtNs: [120, 'i64'],
-  dataSeq: [128, 'u64'],
-  ownedBySelf: [136, 'u32']
-}
-const FIELDS = Object.entries(LAYOUT) as [Field, readonly [number, Kind]][]
+const LAYOUT: readonly (readonly [field: Field, byteOffset: number, kind: Kind])[] = [
+  ['ino', 0, 'u64'],
+  ['size', 8, 'u64'],
+  ['atimeNs', 16, 'i64'],
+  ['mtimeNs', 24, 'i64'],
+  ['ctimeNs', 32, 'i64'],
+  ['btimeNs', 40, 'i64'],
+  ['mode', 48, 'u32'],
+  ['nlink', 52, 'u32'],
+  ['uid', 56, 'u32'],
+  ['gid', 60, 'u32'],
+  ['rdev', 64, 'u32'],
+  ['flags', 68, 'u32'],
+  ['baseEnd', 72, 'u64'],
+  ['baseEpoch', 80, 'u64'],
+  ['allocated', 88, 'u64'],
+  ['subdirs', 112, 'u32'],
+  ['entries', 116, 'u32'],
+  ['childAtNs', 120, 'i64'],
+  ['dataSeq', 128, 'u64'],
+  ['ownedBySelf', 136, 'u32']
+]
 
 /** Reads a u64 that is known to be a safe integer (sizes to 8 PiB, counters, inos). */
 export function readSafe(bytes: Buffer, byteOffset: number): number {
@@ -93,7 +92,7 @@ export function writeSafe(bytes: Buffer, value: number, byteOffset: number): voi
 }
 
 function setFields(bytes: Buffer, fields: Partial<RowFields>): void {
-  for (const [field, [byteOffset, kind]] of FIELDS) {
+  for (const [field, byteOffset, kind] of LAYOUT) {
     const value = fields[field]
     if (value === undefined) continue
     if (kind === 'i64') bytes.writeBigInt64LE(BigInt(value), byteOffset)

@@ -2,6 +2,7 @@
  * What the filesystem asks of the side that holds the generation (another thread): content in,
  * content out, records in. `daemon/` wires it to the worker.
  */
+import type { ProjectionChange } from '../generation/projection.js'
 import type { BlockRun, CommitBatch, GenerationInfo } from '../generation/types.js'
 import type { IngestResult, SpaceInfo } from '../generation/types.js'
 
@@ -38,7 +39,16 @@ export interface ContentStore {
   /** The blocks of this generation that a content map uses, its own leaves included. */
   runsOf(map: Uint8Array): Promise<readonly BlockRun[]>
   clear(runs: readonly BlockRun[]): Promise<void>
-  sweepRecords(keepFrom: number): Promise<number>
+  /** Clears the records' old tree where that frees enough. @returns how many blocks were cleared */
+  sweepRecords(): Promise<number>
+  /**
+   * Writes paths to the plain projection.
+   * @param below takes out everything below this path first; null = nothing
+   */
+  project(
+    changes: readonly ProjectionChange[],
+    below: readonly Uint8Array[] | null
+  ): Promise<unknown>
   compact(minBytes: number): Promise<boolean>
   space(): Promise<SpaceInfo>
 }

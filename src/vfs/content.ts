@@ -88,6 +88,8 @@ export class Content {
     const { volume } = this.parts
     const row = volume.row(ino)
     if ((row.mode & 0o170000) !== 0o100000) throw new FsError('EINVAL')
+    // The size is kept below until it is committed; a file without local bytes would be forgotten.
+    volume.parts.files.ensure(ino, 0)
     volume.parts.plane.truncate(ino, size, volume.parts.clock.nowNs())
     this.#changed(ino, size)
   }
@@ -126,7 +128,7 @@ export class Content {
    */
   seek(ino: number, fileOffset: number, whence: number): number {
     if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new FsError('EINVAL')
-    const row = this.parts.volume.current(ino)
+    const row = this.parts.volume.shown(ino)
     if (fileOffset >= row.size) throw new FsError('ENXIO')
     let at = fileOffset
     while (at < row.size) {

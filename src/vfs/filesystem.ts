@@ -20,6 +20,7 @@ import { Journal, type Crc32c } from './journal.js'
 import { LocalFiles } from './local-files.js'
 import { Namespace } from './namespace.js'
 import { PLAIN, type DataPlane } from './plane.js'
+import { Projector } from './projector.js'
 import { SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
@@ -66,9 +67,14 @@ export class Filesystem {
   readonly content: Content
   readonly ingester: Ingester
   readonly history: History
+  readonly projector: Projector
   readonly space: Space
+  /** Takes the data plane's events, which call `on…` here; set by who attaches it. */
+  hearEvents: () => void = () => undefined
   #waiters: Waiter[] = []
   #checkpointing: Promise<void> | null = null
+  /** The journal entries that the index's cut covers. */
+  #cutSeq = 0
   #timer: NodeJS.Timeout | null = null
 
   /** @param options the data plane need not be served yet; nothing is read before `open` */
@@ -79,7 +85,7 @@ export class Filesystem {
       index,
       plane,
       journal,
-      files: new LocalFiles(options.spoolDirectory, plane, () => journal.lastSeq),
+      files: new LocalFiles(options.spoolDirectory, plane),
       tracker: new Tracker(),
       author: new Author(index, options.generation, clock),
       clock,
@@ -96,6 +102,7 @@ export class Filesystem {
       isOpen: (ino) => this.volume.orphans.has(ino),
       apply
     })
+    this.projector = new Projector({ volume: this.volume, store, log })
     this.names = new Namespace(this.volume)
     this.attributes = new Attributes(this.volume)
     this.directories = new Directories(this.volume)
@@ -105,7 +112,11 @@ export class Filesystem {
       store,
       history: this.history,
       durable: (seq) => this.durable(seq),
-      onCommitted: () => this.#committed(),
+      hearEvents: () => this.hearEvents(),
+      onCommitted: (places, rows) => {
+        this.projector.note(places, rows)
+        this.#committed()
+      },
       log,
       fault
     })
@@ -134,6 +145,7 @@ export class Filesystem {
       log
     })
     this.history.load()
+    this.projector.start()
     if (!this.volume.parts.index.node(ROOT_INO)) this.#makeRoot()
     this.directories.loadNode(ROOT_INO)
     this.#timer = setInterval(() => this.#tick(), CHECKPOINT_MS)
@@ -217,9 +229,21 @@ export class Filesystem {
       this.options.log.error({ err: error }, 'the last commit failed; the journal keeps the work')
     })
     await this.ingester.close()
+    await this.projector.close()
     await this.history.tend()
     await this.#checkpointing
     await this.checkpoint()
+  }
+
+  /**
+   * Stops without writing anything: on the disk is then what a crash would leave. For a home that
+   * is given up, and for tests.
+   */
+  async abandon(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer)
+    await this.ingester.close()
+    await this.history.tend()
+    await this.#checkpointing?.catch(() => undefined)
   }
 
   /**
@@ -254,12 +278,13 @@ export class Filesystem {
     const value = Buffer.alloc(6)
     value.writeUIntLE(seq, 0, 6)
     index.apply([{ kind: 'meta', key: SEQ_KEY, value }])
-    index.cut()
-    await this.durable(seq)
+    // A cut that could not be flushed the last time is flushed first, and stands for less.
+    if (index.cut()) this.#cutSeq = seq
+    await this.durable(this.#cutSeq)
     this.options.fault('checkpoint.durable')
     await index.flush()
     this.options.fault('checkpoint.flushed')
-    journal.release(Math.min(seq, tracker.committedSeq()))
+    journal.release(Math.min(this.#cutSeq, tracker.committedSeq()))
   }
 
   #tick(): void {

@@ -175,6 +175,7 @@ export class History {
   async #tend(): Promise<void> {
     await this.#bury()
     await this.#clearOld()
+    await this.parts.store.sweepRecords()
     if (this.#clearedBytes >= COMPACT_BYTES) {
       if (await this.parts.store.compact(COMPACT_BYTES)) this.#clearedBytes = 0
     }

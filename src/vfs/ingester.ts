@@ -22,13 +22,15 @@ import type { ContentStore, FrozenFile } from './content-store.js'
 import { blobsLengthChange, deadKey, type History } from './history.js'
 import { nameBytes } from './namespace.js'
 import { RANGES } from './plane.js'
-import type { Batch } from './tracker.js'
+import type { Batch, DirentPlace } from './tracker.js'
 import type { Volume } from './volume.js'
 
 /** Most files of one commit: a freeze is short however many are dirty. */
 const FILES_PER_COMMIT = 4096
 /** Entries of one bee batch: a commit of a large tree is many, each a tree by itself. */
 const BATCH_ENTRIES = 5000
+/** Rows in one journal entry: far below a segment's size. */
+const CHANGES_PER_ENTRY = 1000
 /** A change waits this long for others to come with it. */
 const QUIET_MS = 200
 /** After a failure, before the next try. */
@@ -40,10 +42,12 @@ export interface IngesterParts {
   readonly store: ContentStore
   /** Resolves when the journal is durable up to a sequence number. */
   readonly durable: (seq: number) => Promise<void>
+  /** Hears all events that the data plane has reported by now. */
+  readonly hearEvents: () => void
   /** Notes blocks that the new state of a file does not use. */
   readonly history: Pick<History, 'supersede'>
-  /** Called after every commit. */
-  readonly onCommitted: () => void
+  /** Called after every commit with what it wrote. */
+  readonly onCommitted: (places: Iterable<DirentPlace>, rows: Iterable<Row | null>) => void
   readonly log: Logger
   readonly fault: FaultPoint
 }
@@ -128,7 +132,6 @@ export class Ingester {
     })
     await this.#running
     this.#running = null
-    this.parts.onCommitted()
     if (waitMs > 0 && !this.#closed) {
       this.#timer ??= setTimeout(() => {
         this.#timer = null
@@ -140,39 +143,46 @@ export class Ingester {
   async #commit(force: boolean): Promise<void> {
     const { volume, store, durable, fault } = this.parts
     const { tracker, clock, plane } = volume.parts
-    const snapshot = this.#snapshot(tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT))
+    const batch = tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT)
     let thawed = false
+    const frozenInos: number[] = []
     try {
+      const snapshot = this.#snapshot(batch, frozenInos)
       fault('commit.frozen')
       await durable(snapshot.seq)
       fault('commit.durable')
       const results =
         snapshot.frozen.length > 0 ? await store.ingest(snapshot.frozen.map((f) => f.file)) : []
-      const writes = this.#writes(snapshot)
-      await this.#commitRecords(snapshot, results, writes)
+      const rows = this.#committedRows(snapshot, results)
+      await this.#commitRecords(snapshot, rows)
       await store.barrier()
       const { blobsLength } = await store.info()
       fault('commit.stored')
-      this.#finish(snapshot, results, writes, blobsLength)
+      this.#finish(snapshot, results, rows, blobsLength)
       thawed = true
+      this.parts.onCommitted(snapshot.batch.dirents, snapshot.rows.values())
       fault('commit.journaled')
     } finally {
       if (thawed) tracker.done()
       else {
-        for (const { file } of snapshot.frozen) plane.thaw(file.ino, false)
-        tracker.failed(snapshot.batch)
+        for (const ino of frozenInos) plane.thaw(ino, false)
+        tracker.failed(batch)
       }
       this.#cutTo.clear()
     }
   }
 
-  /** Freezes the cut and notes the state to be written; nothing can change in between. */
-  #snapshot(batch: Batch): Snapshot {
+  /**
+   * Freezes the cut and notes the state to be written; nothing can change in between.
+   * @param frozenInos gets the files that are frozen, also when it throws
+   */
+  #snapshot(batch: Batch, frozenInos: number[]): Snapshot {
     const { volume } = this.parts
     const { plane, index, tracker } = volume.parts
     const files = batch.files.filter((ino) => index.node(ino) !== null)
     const seq = plane.freeze(Float64Array.from(files))
-    tracker.cut(batch, seq)
+    frozenInos.push(...files)
+    tracker.cut(batch, seq, this.parts.hearEvents)
     const rows = new Map<number, Row | null>()
     for (const ino of batch.nodes) rows.set(ino, index.node(ino))
     const frozen: Frozen[] = []
@@ -184,7 +194,8 @@ export class Ingester {
       this.#cutTo.set(ino, Infinity)
       const file = {
         ino,
-        base: row.baseEnd > 0 ? contentMapOf(dataWinner(row.record)) : null,
+        // Also of a file that was cut to nothing: so its blocks are found superseded.
+        base: contentMapOf(dataWinner(row.record)),
         baseEnd: Math.min(readSafe(stat, 72), row.baseEnd),
         size: readSafe(stat, 8),
         ranges: plane.ranges(ino, RANGES.frozen)
@@ -214,31 +225,21 @@ export class Ingester {
     return { node, kind, link, state: 'here', dot, vector, stamp, unknown: null }
   }
 
-  /** One write (dot and stamp) for each frozen file: the same in the record and in the index. */
-  #writes(snapshot: Snapshot): Map<number, Write> {
+  /** The rows as they are committed: those of the cut, the frozen files with their new content. */
+  #committedRows(snapshot: Snapshot, results: readonly IngestResult[]): Map<number, Row | null> {
     const { author } = this.parts.volume.parts
-    const writes = new Map<number, Write>()
-    const reserved = author.reserve(0)
-    if (reserved.length > 0) this.parts.volume.apply(reserved)
-    for (const { file, stat } of snapshot.frozen) {
-      writes.set(file.ino, { ...author.write(), atNs: stat.readBigInt64LE(32) })
-    }
-    return writes
-  }
-
-  async #commitRecords(
-    snapshot: Snapshot,
-    results: readonly IngestResult[],
-    writes: ReadonlyMap<number, Write>
-  ): Promise<void> {
-    const { author } = this.parts.volume.parts
+    this.parts.volume.apply(author.reserve(0, snapshot.frozen.length))
     const rows = new Map(snapshot.rows)
     for (const [i, frozen] of snapshot.frozen.entries()) {
       const result = results[i]
       const row = rows.get(frozen.file.ino)
-      const write = writes.get(frozen.file.ino)
-      if (row && result && write) rows.set(row.ino, withContent(row, frozen, result, write))
+      if (row && result) rows.set(row.ino, withContent(row, frozen, result, author.write()))
     }
+    return rows
+  }
+
+  async #commitRecords(snapshot: Snapshot, rows: ReadonlyMap<number, Row | null>): Promise<void> {
+    const { author } = this.parts.volume.parts
     // A node's record and the entries that name it stay together, so that each batch by itself is
     // a tree whose every place has its entry.
     const byNode = new Map<number, DirentEntry[]>()
@@ -275,7 +276,7 @@ export class Ingester {
   #finish(
     snapshot: Snapshot,
     results: readonly IngestResult[],
-    writes: ReadonlyMap<number, Write>,
+    rows: ReadonlyMap<number, Row | null>,
     blobsLength: number
   ): void {
     const { volume, history } = this.parts
@@ -286,8 +287,7 @@ export class Ingester {
     for (const [i, frozen] of snapshot.frozen.entries()) {
       const { ino } = frozen.file
       const result = results[i]
-      const write = writes.get(ino)
-      if (!result || !write) continue
+      if (!result) continue
       superseded.push(...result.superseded)
       if (result.superseded.length > 0) tracker.noteRewritten(ino, clock.monotonicMs())
       const old = volume.parts.index.node(ino) ?? volume.orphans.get(ino)
@@ -296,14 +296,20 @@ export class Ingester {
         changes.push({ kind: 'meta', key: deadKey(ino), value: Buffer.from(result.map) })
       }
       if (!old) continue
-      const row = this.#newBase(withContent(old, frozen, result, write), snapshot.seq)
+      const isAsCut = snapshot.rows.get(ino)?.bytes.equals(old.bytes)
+      const committed = isAsCut ? rows.get(ino) : null
+      // A row that changed meanwhile is dirty and will be committed again, by a later write.
+      const content = committed ?? withContent(old, frozen, result, volume.parts.author.write())
+      const row = this.#newBase(content, snapshot.seq)
       bases.push(row)
       if (linked) changes.push({ kind: 'node', ino, row, local: true })
       else volume.orphans.set(ino, row)
     }
     changes.push(...history.supersede(superseded))
     if (snapshot.frozen.length > 0) changes.push(blobsLengthChange(blobsLength))
-    if (changes.length > 0) volume.apply(changes)
+    for (let at = 0; at < changes.length; at += CHANGES_PER_ENTRY) {
+      volume.apply(changes.slice(at, at + CHANGES_PER_ENTRY))
+    }
     for (const row of bases) plane.setBase(row.ino, row.baseEnd, row.baseEpoch)
     for (const { file } of snapshot.frozen) plane.thaw(file.ino, true)
   }
@@ -319,12 +325,13 @@ export class Ingester {
 }
 
 /** A row with the content that was ingested; metadata that is newer than the freeze stays. */
-function withContent(row: Row, frozen: Frozen, result: IngestResult, write: Write): Row {
+function withContent(row: Row, frozen: Frozen, result: IngestResult, next: Write): Row {
   const { size } = frozen.file
   const map = result.map ? Buffer.from(result.map) : encodeMap(EMPTY_MAP)
   const allocated = result.map ? mappedBlocks(decodeMap(map)) * BLOCK_BYTES : 0
   const frozenMtimeNs = frozen.stat.readBigInt64LE(24)
   const frozenCtimeNs = frozen.stat.readBigInt64LE(32)
+  const write = { ...next, atNs: frozenCtimeNs }
   const changedSince = row.ctimeNs > frozenCtimeNs
   const mtimeNs = changedSince ? row.mtimeNs : frozenMtimeNs
   const hash = result.hash ? Buffer.from(result.hash) : null

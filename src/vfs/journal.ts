@@ -132,7 +132,13 @@ export function cutJournal(directory: string, lastSeq: number, crc: Crc32c): voi
     const path = join(directory, `${id}.seg`)
     const bytes = readFileSync(path)
     const scan = scanSegment(bytes, 0, crc)
-    if (!scan || scan.nextSeq - 1 <= lastSeq) continue
+    if (!scan) continue
+    if (scan.firstSeq > lastSeq) {
+      // Nothing of it counts; its header would look like the end of a gap.
+      unlinkSync(path)
+      continue
+    }
+    if (scan.nextSeq - 1 <= lastSeq) continue
     const kept = scan.entries.filter((entry) => entry.seq <= lastSeq)
     if (kept.length === 0) {
       unlinkSync(path)

@@ -4,7 +4,9 @@
  */
 import { FsError } from '../base/errors.js'
 import { newRecord, withPlace, withoutPlace, type Write } from '../format/edit.js'
+import { EMPTY_MAP } from '../format/content-map.js'
 import { linkIdOf } from '../format/ids.js'
+import { encodeMap } from '../format/map-codec.js'
 import type { Content, NodeKind, Place } from '../format/record.js'
 import type { Change, Dirent, Name } from '../union/changes.js'
 import { Row } from '../union/row.js'
@@ -20,6 +22,8 @@ const S_IFDIR = 0o040000
 const S_ISGID = 0o2000
 /** `st_size` of a directory, as ext4 shows a small one. */
 const DIRECTORY_BYTES = 4096
+
+const EMPTY_MAP_BYTES = encodeMap(EMPTY_MAP)
 
 /** Flags of renameat2(2). */
 const RENAME = { noReplace: 1, exchange: 2, whiteout: 4 } as const
@@ -153,7 +157,7 @@ export class Namespace {
     const { author, index } = this.volume.parts
     const dir = this.volume.directory(at.parent)
     if (index.dirent(at.parent, at.name)) throw new FsError('EEXIST')
-    const old = this.volume.row(ino)
+    const old = this.volume.current(ino)
     if (isDirectory(old)) throw new FsError('EPERM')
     const reserved = author.reserve(0)
     const write = author.write()
@@ -161,13 +165,14 @@ export class Namespace {
     const row = old.with({ nlink: old.nlink + 1, ctimeNs: write.atNs }, record)
     const parent = this.#touched(dir, { entries: 1, subdirs: 0 }, write.atNs)
     const dirent: Dirent = { ino, dtype: dtypeOf(old.mode), link: linkIdOf(write) }
-    this.volume.orphans.delete(ino)
+    const wasUnnamed = this.volume.orphans.delete(ino)
     this.volume.apply([
       ...reserved,
       { kind: 'node', ino, row },
       { kind: 'dirent', ...at, dirent },
       { kind: 'node', ino: dir.ino, row: parent, local: true }
     ])
+    if (wasUnnamed) this.volume.stateFile(ino)
     this.volume.showAttr(row, ATTR.nlink | ATTR.ctime)
     this.#showDirent(at, dirent)
     this.volume.showDirectory(parent)
@@ -184,11 +189,11 @@ export class Namespace {
     const moved = this.#victim(from)
     const target = this.volume.parts.index.dirent(to.parent, to.name)
     if (target && flags & RENAME.noReplace) throw new FsError('EEXIST')
+    if (target?.ino === moved.row.ino) return
     if (flags & RENAME.exchange) {
       this.#exchange(from, to, moved)
       return
     }
-    if (target?.ino === moved.row.ino) return
     const replaced = target ? this.#victim(to) : null
     if (replaced) this.#checkReplace(moved.row, replaced.row)
     this.#move(from, to, moved, replaced)
@@ -366,9 +371,12 @@ export class Namespace {
   #goneChanges(gone: Row): Change[] {
     const { ino } = gone
     if (gone.nlink > 0) return [{ kind: 'node', ino, row: gone }]
-    const map = gone.baseEnd > 0 ? contentMapOf(dataWinner(gone.record)) : null
+    // Whatever its size is now: a map lists the blocks of the last commit.
+    const map = contentMapOf(dataWinner(gone.record))
     const change: Change = { kind: 'node', ino, row: null }
-    return map ? [change, { kind: 'meta', key: deadKey(ino), value: map }] : [change]
+    return map && !map.equals(EMPTY_MAP_BYTES)
+      ? [change, { kind: 'meta', key: deadKey(ino), value: map }]
+      : [change]
   }
 
   #showGone(gone: Row): void {

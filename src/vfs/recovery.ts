@@ -15,9 +15,9 @@ import { decodeChanges, type Change } from '../union/changes.js'
 import { readSafe, type Row } from '../union/row.js'
 import { ByteRanges } from './byte-ranges.js'
 import { ENTRY, cutJournal, readJournal, type Crc32c, type JournalEntry } from './journal.js'
-import { FILE_LIMIT, SLOT_BYTES, syncDirectory } from './local-files.js'
+import { FILE_LIMIT, syncDirectory } from './local-files.js'
 import type { Binding } from './plane.js'
-import { META, type Volume } from './volume.js'
+import { META, type StatedFile, type Volume } from './volume.js'
 
 /** Key of a number that no journal entry of the past exceeds, should the journal be lost. */
 export const SEQ_KEY = 'seq'
@@ -34,7 +34,9 @@ interface LocalState {
   readonly dirty: ByteRanges
   size: number
   baseEnd: number
+  /** mtime, and what changed last. */
   timeNs: bigint
+  changedNs: bigint
 }
 
 /** How recovery went, for the log and for `doctor`. */
@@ -58,16 +60,6 @@ export interface RecoveryParts {
   readonly fault: FaultPoint
 }
 
-/** The JSON of one file's state, as stated anew. */
-interface StatedFile {
-  readonly ino: number
-  readonly binding: Binding | null
-  readonly size: number
-  readonly baseEnd: number
-  readonly timeNs: string
-  readonly dirty: number[]
-}
-
 /**
  * Recovers; see the file's head. The data plane serves nothing before it returns.
  * @throws {Error} EIO, ENOSPC
@@ -78,13 +70,15 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const trustAll = readBootId(journal.directory) === bootId
   const read = readJournal(journal.directory, trustAll, crc32c)
   if (read.damaged) log.warn({}, 'the end of the journal is damaged; what lay behind it is lost')
+  const rows = new Map<number, Row[]>()
   for (const entry of read.entries) {
     if (entry.type !== ENTRY.meta || entry.payload[0] !== META.changes) continue
     const changes = decodeChanges(entry.payload.subarray(1))
     index.apply(changes)
     tracker.note(changes)
+    rows.set(entry.seq, rowsOf(changes))
   }
-  const states = replayFiles(volume, read.entries)
+  const states = replayFiles(volume, read.entries, rows)
   const floor = index.meta(SEQ_KEY)?.readUIntLE(0, 6) ?? 0
   const lastSeq = read.entries.at(-1)?.seq ?? Math.max(floor, read.nextSeq - 1)
   const oldSegments = readdirSync(journal.directory).filter((name) => name.endsWith('.seg'))
@@ -92,14 +86,19 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   parts.fault('recovery.cut')
   journal.open(lastSeq + 1, parts.salt)
   volume.parts.author.load()
-  for (const state of states) restore(volume, state)
+  const adopted = states.filter((state) => adopt(volume, state))
   volume.parts.files.sweep()
+  for (const state of adopted) restore(volume, state)
   await settle(parts, oldSegments)
-  return { entries: read.entries.length, files: states.length, damaged: read.damaged }
+  return { entries: read.entries.length, files: adopted.length, damaged: read.damaged }
 }
 
 /** The state of each file whose journal entries its content map does not cover. */
-function replayFiles(volume: Volume, entries: readonly JournalEntry[]): LocalState[] {
+function replayFiles(
+  volume: Volume,
+  entries: readonly JournalEntry[],
+  rows: ReadonlyMap<number, readonly Row[]>
+): LocalState[] {
   const states = new Map<number, LocalState>()
   const bindings = new Map<number, Binding>()
   for (const { seq, type, payload } of entries) {
@@ -109,6 +108,7 @@ function replayFiles(volume: Volume, entries: readonly JournalEntry[]): LocalSta
       if (row && seq > row.dataSeq) states.set(stated.ino, fromStated(stated))
       continue
     }
+    for (const row of rows.get(seq) ?? []) replayTimes(states.get(row.ino), row)
     if (type === ENTRY.meta || type === ENTRY.mark) continue
     const ino = readSafe(payload, 0)
     const row = volume.parts.index.node(ino)
@@ -127,6 +127,25 @@ function replayFiles(volume: Volume, entries: readonly JournalEntry[]): LocalSta
   return [...states.values()]
 }
 
+/** The files' rows among changes. */
+function rowsOf(changes: readonly Change[]): Row[] {
+  const rows: Row[] = []
+  for (const change of changes) {
+    if (change.kind === 'node' && change.row) rows.push(change.row)
+  }
+  return rows
+}
+
+/**
+ * A row that was changed after a write says the mtime that was set then. The row of a commit may be
+ * of an earlier state, that of its freeze: its ctime tells.
+ */
+function replayTimes(state: LocalState | undefined, row: Row): void {
+  if (!state || row.ctimeNs < state.changedNs) return
+  state.timeNs = row.mtimeNs
+  state.changedNs = row.ctimeNs
+}
+
 function bindingOf(payload: Buffer): Binding {
   return {
     fileId: payload.readUInt32LE(8),
@@ -137,18 +156,21 @@ function bindingOf(payload: Buffer): Binding {
 
 function fromRow(row: Row, binding: Binding | null): LocalState {
   const { ino, size, baseEnd, mtimeNs } = row
-  return { ino, binding, dirty: new ByteRanges(), size, baseEnd, timeNs: mtimeNs }
+  const dirty = new ByteRanges()
+  return { ino, binding, dirty, size, baseEnd, timeNs: mtimeNs, changedNs: 0n }
 }
 
 function fromStated(stated: StatedFile): LocalState {
-  const { ino, binding, size, baseEnd, timeNs, dirty } = stated
-  return { ino, binding, size, baseEnd, timeNs: BigInt(timeNs), dirty: new ByteRanges(dirty) }
+  const { ino, binding, size, baseEnd } = stated
+  const dirty = new ByteRanges(stated.dirty)
+  const timeNs = BigInt(stated.timeNs)
+  return { ino, binding, size, baseEnd, timeNs, changedNs: BigInt(stated.changedNs), dirty }
 }
 
 function replay(state: LocalState, type: number, payload: Buffer): void {
   if (type === ENTRY.truncate) {
     state.size = readSafe(payload, 8)
-    state.timeNs = payload.readBigInt64LE(16)
+    state.timeNs = state.changedNs = payload.readBigInt64LE(16)
     state.baseEnd = Math.min(state.baseEnd, state.size)
     state.dirty.cutAt(state.size)
     return
@@ -158,36 +180,42 @@ function replay(state: LocalState, type: number, payload: Buffer): void {
   const fileOffset = readSafe(payload, 24)
   state.dirty.add(fileOffset, fileOffset + readSafe(payload, 32))
   state.size = readSafe(payload, 40)
-  state.timeNs = payload.readBigInt64LE(48)
+  state.timeNs = state.changedNs = payload.readBigInt64LE(48)
   // The BIND entry may be in a segment that is gone; a write tells as much.
   if (state.binding?.fileId !== fileId) {
     const base = localOffset - fileOffset
-    state.binding = { fileId, base, limit: base === 0 ? FILE_LIMIT : SLOT_BYTES }
+    state.binding = { fileId, base, limit: FILE_LIMIT }
   }
 }
 
-/** Gives a file's state to the data plane and states it in the new journal. */
-function restore(volume: Volume, state: LocalState): void {
-  const { plane, files, journal, tracker, clock } = volume.parts
+/** Gives a file's state to the data plane. @returns false: its row has all of it */
+function adopt(volume: Volume, state: LocalState): boolean {
+  const { plane, files } = volume.parts
   const { ino, size, baseEnd, timeNs } = state
   const row = volume.row(ino)
-  const kind = state.binding && files.kindOnDisk(state.binding.fileId)
-  const limit = kind === 'slab' ? SLOT_BYTES : FILE_LIMIT
-  const binding = state.binding && kind ? { ...state.binding, limit } : null
-  const dirty = binding ? state.dirty.pairs() : []
-  const stat = Buffer.from(
-    row.with({ size, baseEnd, mtimeNs: timeNs, ctimeNs: maxOf(row.ctimeNs, timeNs) }).stat
-  )
+  const limit = state.binding && files.limitOnDisk(state.binding.fileId)
+  // Only after the index was made anew: local files go when what they hold is in the Corestore, so
+  // the record that the row was made from has these writes.
+  if (!limit && state.dirty.pairs().length > 0) return false
+  const ctimeNs = maxOf(row.ctimeNs, state.changedNs)
+  const stat = Buffer.from(row.with({ size, baseEnd, mtimeNs: timeNs, ctimeNs }).stat)
   stat.writeUInt32LE(stat.readUInt32LE(68) | INODE_FORCE, 68)
   plane.putInodes(stat, 1)
-  if (binding) {
-    files.adopt(ino, binding)
-    plane.restoreBinding(ino, binding.fileId, binding.base, binding.limit)
-    plane.setRanges(ino, 1, Float64Array.from(dirty))
+  if (!state.binding || !limit) {
+    state.binding = null
+    return true
   }
-  const stated: StatedFile = { ino, binding, size, baseEnd, timeNs: String(timeNs), dirty }
-  journal.append(Buffer.concat([Buffer.of(META.files), Buffer.from(JSON.stringify(stated))]))
-  tracker.noteFile(ino, clock.monotonicMs())
+  state.binding = { ...state.binding, limit }
+  files.adopt(ino, state.binding)
+  plane.restoreBinding(ino, state.binding.fileId, state.binding.base, limit)
+  plane.setRanges(ino, 1, Float64Array.from(state.dirty.pairs()))
+  return true
+}
+
+/** States a file in the new journal. One without a place gets one: it holds the size meanwhile. */
+function restore(volume: Volume, state: LocalState): void {
+  volume.parts.files.ensure(state.ino, 0)
+  volume.stateFile(state.ino)
 }
 
 function maxOf(a: bigint, b: bigint): bigint {

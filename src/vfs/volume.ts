@@ -8,14 +8,26 @@ import type { Owner } from '../format/record.js'
 import type { Author } from '../union/author.js'
 import { encodeChanges, type Change } from '../union/changes.js'
 import type { Index } from '../union/index-store.js'
-import type { Row } from '../union/row.js'
+import { readSafe, type Row } from '../union/row.js'
 import type { Journal } from './journal.js'
 import type { LocalFiles } from './local-files.js'
-import { ATTR, type DataPlane } from './plane.js'
+import { ATTR, RANGES, type Binding, type DataPlane } from './plane.js'
 import type { Tracker } from './tracker.js'
 
 /** First byte of a journal entry of JavaScript's. */
 export const META = { changes: 0, files: 1 } as const
+
+/** All that is known of a file whose bytes are not committed: the JSON of a `files` entry. */
+export interface StatedFile {
+  readonly ino: number
+  readonly binding: Binding | null
+  readonly size: number
+  readonly baseEnd: number
+  readonly timeNs: string
+  /** ctime: rows that are older say nothing new of the mtime. */
+  readonly changedNs: string
+  readonly dirty: number[]
+}
 
 /** Who makes a request. */
 export interface Caller {
@@ -81,13 +93,42 @@ export class Volume {
     })
   }
 
+  /** As `current`, and with how far the content map still counts: a cut may have shortened that. */
+  shown(ino: number): Row {
+    const row = this.current(ino)
+    if (!this.parts.plane.getInode(ino, this.#scratch)) return row
+    return row.with({ baseEnd: Math.min(row.baseEnd, readSafe(this.#scratch, 72)) })
+  }
+
   /** Journals changes and applies them. They survive kill -9 when this returns. */
   apply(changes: readonly Change[]): void {
+    if (changes.length === 0) return
     const { journal, index, tracker, wake } = this.parts
     const payload = Buffer.concat([Buffer.of(META.changes), encodeChanges(changes)])
     journal.append(payload)
     index.apply(changes)
     tracker.note(changes)
+    wake()
+  }
+
+  /**
+   * Journals the whole local state of a file, and has it committed: for one whose earlier entries
+   * do not count or may be gone.
+   */
+  stateFile(ino: number): void {
+    const { journal, plane, files, tracker, clock, wake } = this.parts
+    const { size, baseEnd, mtimeNs, ctimeNs } = this.shown(ino)
+    const stated: StatedFile = {
+      ino,
+      binding: files.bindingOf(ino),
+      size,
+      baseEnd,
+      timeNs: String(mtimeNs),
+      changedNs: String(ctimeNs),
+      dirty: [...plane.ranges(ino, RANGES.dirty)]
+    }
+    journal.append(Buffer.concat([Buffer.of(META.files), Buffer.from(JSON.stringify(stated))]))
+    tracker.noteFile(ino, clock.monotonicMs())
     wake()
   }
 

@@ -7,7 +7,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Pcfs } from '../support/pcfs.js'
-import { sleep } from '../support/process.js'
+import { must, sleep } from '../support/process.js'
 import { makeRandom } from './model.js'
 import { PowerDisk, type DiskKind } from './power-world.js'
 import { Rounds, type Disaster } from './rounds.js'
@@ -16,11 +16,25 @@ import { Rounds, type Disaster } from './rounds.js'
 const MAX_LOST_MS = 1_000
 const SLACK_MS = 4_000
 
+interface StartableDisaster extends Disaster {
+  /** The first mount, of a new home. */
+  start(): Promise<void>
+}
+
 /** pcfs with its home on the disk. */
-function makePcfsDisaster(disk: PowerDisk, folder: string, random: () => number): Disaster {
+function makePcfsDisaster(
+  disk: PowerDisk,
+  folder: string,
+  random: () => number
+): StartableDisaster {
   const pcfs = new Pcfs({ folder })
   return {
     dir: pcfs.dir,
+    start: async () => {
+      if (!(await pcfs.mountUnsupervised())) throw new Error(pcfs.lastMount)
+      // The first rounds are about a home that is older than a moment, unless this one is not.
+      if (random() < 0.7) await must('sync', ['-f', disk.path])
+    },
     mode: 'power',
     strike: async () => {
       if (random() < 0.6) {
@@ -36,7 +50,7 @@ function makePcfsDisaster(disk: PowerDisk, folder: string, random: () => number)
       await disk.boot()
       // Power may go again while recovery is at work.
       if (random() < 0.3) {
-        const mounted = pcfs.mountForeground().catch(() => undefined)
+        const mounted = pcfs.mountUnsupervised().catch(() => undefined)
         await sleep(random() * 1_500)
         await disk.lose()
         await pcfs.kill9()
@@ -45,7 +59,7 @@ function makePcfsDisaster(disk: PowerDisk, folder: string, random: () => number)
         await disk.unmount()
         await disk.boot()
       }
-      await pcfs.mountForeground()
+      if (!(await pcfs.mountUnsupervised())) throw new Error(`${pcfs.lastMount}\n${pcfs.logTail()}`)
     },
     check: async () => {
       const doctor = await pcfs.cli(['doctor', '--json'])
@@ -56,9 +70,10 @@ function makePcfsDisaster(disk: PowerDisk, folder: string, random: () => number)
 }
 
 /** The disk's own file system, to check the harness. */
-function makeDiskDisaster(disk: PowerDisk): Disaster {
+function makeDiskDisaster(disk: PowerDisk): StartableDisaster {
   return {
     dir: disk.path,
+    start: () => Promise.resolve(),
     mode: 'torn',
     strike: () => disk.lose(),
     revive: async () => {
@@ -83,7 +98,7 @@ async function main(folder: string, kind: DiskKind, limits: readonly number[]): 
   mkdirSync(logs)
   const rounds = new Rounds(disaster, logs)
   const end = Date.now() + seconds * 1000
-  if (usePcfs) await new Pcfs({ folder: home }).mountForeground()
+  await disaster.start()
   for (let i = 0; i < count && Date.now() < end; i++) {
     const seed = firstSeed + i
     const result = await rounds.round(seed, 2, () => sleep(300 + random() * 2_500))

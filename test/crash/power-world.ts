@@ -7,7 +7,7 @@
 import { readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
-import { must, run } from '../support/process.js'
+import { must, run, waitFor } from '../support/process.js'
 import { compileHelper } from '../support/workspace.js'
 import { findMount } from '../support/mounts.js'
 
@@ -58,9 +58,16 @@ export class PowerDisk {
     await must(await compileHelper('test/crash/power.c'), ['lose', this.path])
   }
 
-  /** Unmounts; nothing may use it any more. */
+  /** Unmounts; nothing may use it any more. A killed process may take a moment to let go. */
   async unmount(): Promise<void> {
-    if (findMount(this.path) !== null) await must('umount', [this.path])
+    const gone = await waitFor(
+      async () => findMount(this.path) === null || (await run('umount', [this.path])).code === 0,
+      10_000,
+      100
+    )
+    if (gone) return
+    const users = await run('fuser', ['-vm', this.path])
+    throw new Error(`${this.path} is still in use: ${users.stderr}${users.stdout}`)
   }
 
   /**

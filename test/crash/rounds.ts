@@ -72,6 +72,13 @@ export class Rounds {
     const onStuck = (): Promise<void> => this.disaster.abort()
     const made = await run('mkdir', ['-m', '755', ...jobs.map((job) => job.folder)], { onStuck })
     if (made.code !== 0) return failed(`mkdir: ${describe(made)}`)
+    // The folders themselves must survive, so that there is something to look at.
+    const synced = await run(
+      'sync',
+      jobs.map((job) => job.folder),
+      { onStuck }
+    )
+    if (synced.code !== 0) return failed(`sync: ${describe(synced)}`)
     const children = jobs.map((job) => startWorkload(job))
     await until()
     const struckAtMs = Date.now()

@@ -11,22 +11,20 @@ import type { Entry, Tree } from '../../src/format/tree.js'
 import { type NodeId, ROOT_ID, derivedId, sequentialId } from '../../src/format/ids.js'
 import { EMPTY_MAP, replaceBlocks } from '../../src/format/content-map.js'
 import type { Content, DataVersion, NodeKind, NodeRecord, Place } from '../../src/format/record.js'
-import {
-  type GenerationNumber,
-  linkIdOf,
-  sameDot,
-  toGenerationNumber
-} from '../../src/format/ids.js'
-import { type Write, copyOf, newRecord, withAttr, withData } from '../../src/format/edit.js'
-import { dataLosers, dataWinner, isLive, liveLinks } from '../../src/format/winner.js'
+import { type GenerationNumber, sameDot, toGenerationNumber } from '../../src/format/ids.js'
+import { type Write, newRecord, withAttr, withData } from '../../src/format/edit.js'
+import { dataLosers, dataWinner, isLive } from '../../src/format/winner.js'
 import { decodeRecord, encodeRecord } from '../../src/format/record-codec.js'
 import { receive, tick } from '../../src/format/hlc.js'
 import { withPlace, withoutPlace } from '../../src/format/edit.js'
 import { encodeMap } from '../../src/format/map-codec.js'
+import { settleConflict, standingOf } from '../../src/format/settle.js'
 import { materialise } from '../../src/format/tree.js'
 import { mergeRecord } from '../../src/format/merge.js'
 
-/** What one operation wrote: records as bytes, and which operations on each node its writer knew. */
+/**
+ * What one operation wrote: records as bytes, and which operations on each node its writer knew.
+ */
 export interface Batch {
   readonly records: readonly (readonly [NodeId, Buffer])[]
   readonly known: ReadonlyMap<NodeId, readonly number[]>
@@ -67,7 +65,9 @@ export class Ledger {
   readonly written = new Set<number>()
   readonly overwritten = new Set<number>()
   readonly deleted = new Set<number>()
-  /** Contents that got several nodes (copies, one name for two), so that one may outlive another. */
+  /**
+   * Contents that got several nodes (copies, one name for two), so that one may outlive another.
+   */
   readonly spread = new Set<number>()
   /** Deleted nodes, with the operations on them that the deleter knew. */
   readonly deletions: { readonly node: NodeId; readonly known: ReadonlySet<number> }[] = []
@@ -181,15 +181,19 @@ export class Device {
 /** One operation of a device on the tree that it sees: what vfs will do. */
 export class Operation {
   readonly #changed = new Map<NodeId, NodeRecord>()
+  readonly #tree: Tree
 
   constructor(
     readonly device: Device,
     readonly write: Write,
     readonly id: number
-  ) {}
+  ) {
+    this.#tree = device.tree()
+  }
 
   /** The new node's id. */
   create(place: Place, kind: NodeKind, content?: Content): NodeId {
+    this.#settle(place)
     const node = sequentialId(this.write.generation, this.write.counter)
     const owner = { type: 'self' } as const
     const start = { kind, place, mode: 0o644, owner }
@@ -202,49 +206,49 @@ export class Operation {
   overwrite(seen: Seen, content: Content): void {
     const { ledger } = this.device
     const old = contentId(seen.entry)
-    const nodes = this.#stand(seen)
-    if (nodes.length > 1) ledger.spread.add(contentId({ data: { content } }) ?? 0)
+    const nodes = this.#nodes(seen)
+    if (nodes.size > 1) ledger.spread.add(contentId({ data: { content } }) ?? 0)
     for (const node of nodes) {
-      const { record, write, base } = this.#settle(node, seen)
+      const { record, write, base } = this.#settled(node, seen)
       this.#changed.set(node, withData(record, { base, content, mtimeNs: write.atNs }, write))
     }
     if (old !== null) ledger.overwritten.add(old)
   }
 
   touch(seen: Seen): void {
-    for (const node of this.#stand(seen)) {
-      const { record, write, base } = this.#settle(node, seen)
+    for (const node of this.#nodes(seen)) {
+      const { record, write, base } = this.#settled(node, seen)
       this.#changed.set(node, withData(record, { base, mtimeNs: 5n }, write))
     }
   }
 
   chmod(seen: Seen, mode: number): void {
-    for (const node of this.#stand(seen)) {
+    for (const node of this.#nodes(seen)) {
       this.#changed.set(node, withAttr(this.#record(node), { mode }, this.write))
     }
   }
 
   link(seen: Seen, place: Place): void {
-    const [node] = this.#stand(seen)
+    this.#settle(place)
+    const [node] = this.#nodes(seen)
     if (node) this.#changed.set(node, withPlace(this.#record(node), null, place, this.write))
   }
 
   /** Moves all that stands for a name. */
   rename(seen: Seen, place: Place): void {
-    this.#stand(seen)
-    for (const { node, link } of this.#standing(seen)) {
-      const record = this.#record(node)
-      if (!liveLinks(record).some((each) => each.id === link) && record.kind !== 'dir') continue
-      this.#changed.set(node, withPlace(record, link, place, this.write))
+    this.#nodes(seen)
+    this.#settle(place)
+    for (const { node, link } of standingOf(seen.entry)) {
+      this.#changed.set(node, withPlace(this.#record(node), link, place, this.write))
     }
   }
 
   /** Unlinks or removes all that stands for a name. */
   remove(seen: Seen): void {
     const { ledger, known } = this.device
-    this.#stand(seen)
-    for (const { node, link } of this.#standing(seen)) {
-      const { record, write } = this.#settle(node, seen)
+    this.#nodes(seen)
+    for (const { node, link } of standingOf(seen.entry)) {
+      const { record, write } = this.#settled(node, seen)
       const after = withoutPlace(record, link, write)
       this.#changed.set(node, after)
       if (record.kind === 'dir' || isLive(after)) continue
@@ -264,43 +268,45 @@ export class Operation {
     return record
   }
 
-  #standing({ entry }: Seen): Entry['standing'] {
-    if (entry.copyOf === null) return entry.standing
-    assert(entry.data)
-    return [{ node: entry.node, link: linkIdOf(entry.data.dot) }]
-  }
-
-  /** The nodes of an entry, after a copy without a record got one. */
-  #stand(seen: Seen): NodeId[] {
-    const { entry, dir } = seen
-    if (entry.copyOf === null) return [...new Set(entry.standing.map(({ node }) => node))]
-    if (!this.#changed.has(entry.node)) {
-      assert(entry.data)
-      const place = { parent: dir, name: entry.name }
-      const record = this.#record(entry.copyOf)
-      this.#changed.set(entry.node, copyOf(record, entry.data, place, this.write))
-      this.device.ledger.spread.add(contentId(entry) ?? 0)
+  /** Writes down what is shown around a name, before it changes. */
+  #settle(place: Place): void {
+    const { write, device } = this
+    const settled = settleConflict(this.#tree, device.records, { place, write })
+    for (const [node, record] of settled) {
+      if (this.#changed.has(node)) continue
+      this.#changed.set(node, record)
+      const copied = device.records.has(node) ? null : contentId({ data: record.data[0] ?? null })
+      if (copied !== null) device.ledger.spread.add(copied)
     }
-    return [entry.node]
   }
 
-  /**
-   * Gives what a node's conflict shows beside an entry nodes of their own, so that a new version
-   * may cover it.
-   */
-  #settle(node: NodeId, { entry }: Seen): Settled {
+  /** The nodes that stand for an entry, its conflict settled. */
+  #nodes({ entry, dir }: Seen): Set<NodeId> {
+    this.#settle({ parent: dir, name: entry.name })
+    const nodes = new Set(standingOf(entry).map(({ node }) => node))
+    for (const other of this.device.list()) {
+      if (other.entry.kind === 'dir') continue
+      if (!other.entry.standing.some(({ node }) => nodes.has(node))) continue
+      this.#settle({ parent: other.dir, name: other.entry.name })
+    }
+    return nodes
+  }
+
+  /** A record whose losers can be covered, because each has a node of its own or gets it now. */
+  #settled(node: NodeId, { entry }: Seen): Settled {
     const record = this.#record(node)
-    const base = record.data.find((version) => sameVersion(version, entry)) ?? dataWinner(record)
+    const shown = record.data.find((version) => sameVersion(version, entry))
+    const base = shown ?? dataWinner(record)
     assert(base)
     const losers = dataLosers(record, base)
-    if (losers.length === 0) return { record, base, write: this.write }
-    const shown = this.device.list()
     for (const loser of losers) {
       const copy = derivedId(node, loser.dot)
       if (this.device.records.has(copy) || this.#changed.has(copy)) continue
-      const seen = shown.find((each) => each.entry.node === copy)
-      assert(seen, 'a loser is shown')
-      this.#stand(seen)
+      // It is shown at another link of the node.
+      const elsewhere = this.device.list().find((each) => each.entry.node === copy)
+      assert(elsewhere, 'a loser is shown')
+      this.#settle({ parent: elsewhere.dir, name: elsewhere.entry.name })
+      return this.#settled(node, { dir: elsewhere.dir, entry, path: '' })
     }
     const write = { ...this.write, materialised: losers.map((loser) => loser.dot) }
     return { record, base, write }

@@ -1,44 +1,70 @@
 /**
  * Random histories of several devices: which steps there are, and how one is played.
  */
+import assert from 'node:assert'
 import fc from 'fast-check'
-import { Device, Ledger, type Seen, contentId, contentOf } from './drive-model.js'
+import { Device, Ledger, type Operation, type Seen, contentId, contentOf } from './drive-model.js'
+import type { Place } from '../../src/format/record.js'
 import { type NodeId, ROOT_ID } from '../../src/format/ids.js'
 
 const NAMES = ['a', 'b.txt', 'db', 'db-wal', 'db-journal'].map((name) => Buffer.from(name))
 const START_MS = 1_795_000_000_000
 const HOUR_MS = 3_600_000
 
-const KINDS = [
-  'create',
-  'create',
-  'write',
-  'write',
-  'write',
-  'same',
-  'touch',
-  'chmod',
-  'mkdir',
-  'mkdir',
-  'rename',
-  'rename',
-  'renameDir',
-  'renameDir',
-  'unlink',
-  'unlink',
-  'rmdir',
-  'link',
-  'symlink',
-  'rotate',
-  'hear',
-  'hear',
-  'hear',
-  'hear'
-] as const
+type Kind =
+  | 'create'
+  | 'write'
+  | 'same'
+  | 'touch'
+  | 'chmod'
+  | 'mkdir'
+  | 'rename'
+  | 'renameDir'
+  | 'cross'
+  | 'unlink'
+  | 'rmdir'
+  | 'link'
+  | 'symlink'
+  | 'rotate'
+  | 'hear'
+
+/** How often what happens, for histories of different tempers. */
+const TEMPERS: Readonly<Record<string, Partial<Record<Kind, number>>>> = {
+  everything: {
+    create: 2,
+    write: 3,
+    same: 1,
+    touch: 1,
+    chmod: 1,
+    mkdir: 2,
+    rename: 2,
+    renameDir: 2,
+    cross: 1,
+    unlink: 2,
+    rmdir: 1,
+    link: 1,
+    symlink: 1,
+    rotate: 1,
+    hear: 4
+  },
+  // Moves that form cycles, and directories that come back.
+  directories: {
+    create: 2,
+    mkdir: 4,
+    renameDir: 6,
+    cross: 4,
+    rmdir: 3,
+    unlink: 1,
+    rotate: 1,
+    hear: 5
+  },
+  // Conflicts of conflicts.
+  edits: { create: 1, write: 6, touch: 2, unlink: 1, rename: 1, link: 1, hear: 4 }
+}
 
 /** One thing that happens on one device; what it happens to is picked by `a` and `b`. */
 export interface Step {
-  readonly kind: (typeof KINDS)[number]
+  readonly kind: Kind
   readonly device: number
   readonly a: number
   readonly b: number
@@ -51,20 +77,36 @@ export interface History {
   readonly order: number
 }
 
+function stepOf(kinds: Partial<Record<Kind, number>>): fc.Arbitrary<Step> {
+  const weights = kindsOf(kinds).map(([kind, weight]) => ({ weight, arbitrary: fc.constant(kind) }))
+  return fc.record({
+    kind: fc.oneof(...weights),
+    device: fc.nat(4),
+    a: fc.nat(1000),
+    b: fc.nat(1000)
+  })
+}
+
+function kindsOf(kinds: Partial<Record<Kind, number>>): [Kind, number][] {
+  const found: [Kind, number][] = []
+  for (const [kind, weight] of Object.entries(kinds)) if (isKind(kind)) found.push([kind, weight])
+  return found
+}
+
+function isKind(text: string): text is Kind {
+  return text in (TEMPERS['everything'] ?? {})
+}
+
 /** Any history of two to five devices. */
-export const history: fc.Arbitrary<History> = fc.record({
-  skews: fc.array(fc.integer({ min: -HOUR_MS, max: HOUR_MS }), { minLength: 2, maxLength: 5 }),
-  steps: fc.array(
+export const history: fc.Arbitrary<History> = fc
+  .constantFrom(...Object.values(TEMPERS))
+  .chain((kinds) =>
     fc.record({
-      kind: fc.constantFrom(...KINDS),
-      device: fc.nat(4),
-      a: fc.nat(1000),
-      b: fc.nat(1000)
-    }),
-    { maxLength: 60, size: 'max' }
-  ),
-  order: fc.nat()
-})
+      skews: fc.array(fc.integer({ min: -HOUR_MS, max: HOUR_MS }), { minLength: 2, maxLength: 5 }),
+      steps: fc.array(stepOf(kinds), { maxLength: 60, size: 'max' }),
+      order: fc.nat()
+    })
+  )
 
 /** A fixed sequence of numbers from a seed, for the orders of delivery. */
 export function* numbers(seed: number): Generator<number> {
@@ -106,82 +148,187 @@ export function run(device: Device, devices: readonly Device[], step: Step, nowM
     }
     return
   }
+  if (step.kind === 'cross') {
+    cross(device, pick(devices, step.device + 1) ?? device, { step, nowMs })
+    return
+  }
   change(device, step, nowMs)
 }
 
-function change(device: Device, step: Step, nowMs: number): void {
-  const { ledger } = device
-  const seen = device.list()
-  const dirs = [ROOT_ID, ...seen.filter(isDir).map(({ entry }) => entry.node)]
-  const files = seen.filter((each) => each.entry.kind === 'file')
-  const place = {
-    parent: pick(dirs, step.b) ?? ROOT_ID,
-    name: pick(NAMES, step.a + step.b) ?? Buffer.from('a')
+/** Two devices each move one of two directories into the other. */
+function cross(
+  one: Device,
+  other: Device,
+  { step, nowMs }: { readonly step: Step; readonly nowMs: number }
+): void {
+  const dirs = one.list().filter(isDir)
+  const first = pick(dirs, step.a)?.entry.node
+  const second = pick(dirs, step.b)?.entry.node
+  if (first === undefined || second === undefined) return
+  const moves: readonly (readonly [Device, NodeId, NodeId])[] = [
+    [one, first, second],
+    [other, second, first]
+  ]
+  for (const [device, node, parent] of moves) {
+    const seen = device.list()
+    const dir = seen.find((each) => each.entry.node === node)
+    const place = { parent, name: NAMES[0] ?? Buffer.from('a') }
+    const isThere = seen.some((each) => each.entry.node === parent)
+    const isTaken = seen.some((each) => each.dir === parent && each.entry.name.equals(place.name))
+    if (!dir || !isThere || isTaken || isBelow(seen, parent, node)) continue
+    const operation = device.begin(nowMs)
+    operation.rename(dir, place)
+    operation.commit()
   }
-  const taken = seen.find((each) => each.dir === place.parent && each.entry.name.equals(place.name))
+}
+
+/** A device's paths with what is there. */
+type Listing = Map<string, string>
+
+/** What a step does to the listing of the device that it happens on. */
+type Effect = (listing: Listing) => void
+
+interface Scene {
+  readonly operation: Operation
+  readonly seen: readonly Seen[]
+  readonly step: Step
+  readonly place: Place
+  /** The path of `place`, and what has it already. */
+  readonly path: string
+  readonly taken: Seen | undefined
+}
+
+function change(device: Device, step: Step, nowMs: number): void {
+  const seen = device.list()
+  const dirs = [undefined, ...seen.filter(isDir)]
+  const dir = pick(dirs, step.b)
+  const name = pick(NAMES, step.a + step.b) ?? Buffer.from('a')
+  const place = { parent: dir?.entry.node ?? ROOT_ID, name }
+  const path = `${dir?.path ?? ''}/${name.toString()}`
+  const taken = seen.find((each) => each.path === path)
   const operation = device.begin(nowMs)
+  const scene: Scene = { operation, seen, step, place, path, taken }
+  const effect = changeFile(scene, device.ledger) ?? changeDir(scene) ?? changeAny(scene)
+  operation.commit()
+  if (effect !== null && isChecked(seen)) {
+    const expected = listingOf(seen)
+    effect(expected)
+    assert.deepStrictEqual(sorted(listingOf(device.list())), sorted(expected), step.kind)
+  }
+}
+
+/** Where two links stand for one name, another name of one of them may come between them. */
+function isChecked(seen: readonly Seen[]): boolean {
+  return seen.every((each) => isDir(each) || each.entry.standing.length <= 1)
+}
+
+function sorted(listing: Listing): readonly (readonly [string, string])[] {
+  return [...listing].sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+function listingOf(seen: readonly Seen[]): Listing {
+  return new Map(seen.map(({ path, entry }) => [path, `${entry.kind} ${contentId(entry)}`]))
+}
+
+function textAt(seen: Seen): string {
+  return `${seen.entry.kind} ${contentId(seen.entry)}`
+}
+
+/** What happens to files: the effect of it, or null when the step is for others. */
+function changeFile(scene: Scene, ledger: Ledger): Effect | null {
+  const { operation, seen, step, place, path, taken } = scene
+  const files = seen.filter((each) => each.entry.kind === 'file')
   const file = pick(files, step.a)
   switch (step.kind) {
-    case 'create':
-      if (taken?.entry.kind === 'file') operation.overwrite(taken, ledger.newContent())
-      else if (!taken) operation.create(place, 'file', ledger.newContent())
-      break
-    case 'write':
-      if (file) operation.overwrite(file, ledger.newContent())
-      break
+    case 'create': {
+      if (taken?.entry.kind === 'file') return overwrite(scene, taken, ledger)
+      if (taken) return () => undefined
+      const content = ledger.newContent()
+      operation.create(place, 'file', content)
+      return (listing) => listing.set(path, `file ${contentId({ data: { content } })}`)
+    }
     case 'same':
       if (!taken) operation.create(place, 'file', contentOf(0))
-      break
+      return (listing) => !taken && listing.set(path, 'file 0')
+    case 'write':
+      return file ? overwrite(scene, file, ledger) : () => undefined
     case 'touch':
       if (file) operation.touch(file)
-      break
+      return () => undefined
+    case 'link':
+      if (!file || taken) return () => undefined
+      operation.link(file, place)
+      return (listing) => listing.set(path, textAt(file))
+    case 'rename':
+      if (!file || taken === file || (taken && isDir(taken))) return () => undefined
+      if (taken && sharesNode(taken, file)) return () => undefined
+      if (taken) operation.remove(taken)
+      operation.rename(file, place)
+      return (listing) => listing.delete(file.path) && listing.set(path, textAt(file))
+    default:
+      return null
+  }
+}
+
+function sharesNode(a: Seen, b: Seen): boolean {
+  return a.entry.standing.some(({ node }) => b.entry.standing.some((other) => other.node === node))
+}
+
+function overwrite({ operation, seen }: Scene, file: Seen, ledger: Ledger): Effect {
+  const content = ledger.newContent()
+  operation.overwrite(file, content)
+  return (listing) => {
+    for (const each of seen) {
+      if (each !== file && !sharesNode(each, file)) continue
+      listing.set(each.path, `file ${contentId({ data: { content } })}`)
+    }
+  }
+}
+
+function changeDir({ operation, seen, step, place, path, taken }: Scene): Effect | null {
+  const dirs = seen.filter(isDir)
+  if (step.kind === 'rmdir') {
+    const empty = dirs.filter((dir) => !seen.some((each) => each.dir === dir.entry.node))
+    const dir = pick(empty, step.a)
+    if (dir) operation.remove(dir)
+    return (listing) => dir && listing.delete(dir.path)
+  }
+  if (step.kind === 'mkdir') {
+    if (!taken) operation.create(place, 'dir')
+    return (listing) => !taken && listing.set(path, 'dir null')
+  }
+  if (step.kind !== 'renameDir') return null
+  const dir = pick(dirs, step.a)
+  if (!dir || taken || isBelow(seen, place.parent, dir.entry.node)) return () => undefined
+  operation.rename(dir, place)
+  return (listing) => {
+    for (const each of seen) {
+      if (each !== dir && !each.path.startsWith(`${dir.path}/`)) continue
+      listing.delete(each.path)
+      listing.set(path + each.path.slice(dir.path.length), textAt(each))
+    }
+  }
+}
+
+function changeAny({ operation, seen, step, place, path, taken }: Scene): Effect | null {
+  switch (step.kind) {
     case 'chmod': {
       const any = pick(seen, step.a)
       if (any) operation.chmod(any, step.b % 0o1000)
-      break
+      return () => undefined
     }
-    case 'mkdir':
-      if (!taken) operation.create(place, 'dir')
-      break
     case 'symlink':
       if (!taken) operation.create(place, 'symlink', { type: 'link', target: Buffer.from('x') })
-      break
-    case 'link':
-      if (file && !taken) operation.link(file, place)
-      break
+      return (listing) => !taken && listing.set(path, 'symlink null')
     case 'unlink': {
-      const any = pick(
-        seen.filter((each) => !isDir(each)),
-        step.a
-      )
+      const files = seen.filter((each) => !isDir(each))
+      const any = pick(files, step.a)
       if (any) operation.remove(any)
-      break
+      return (listing) => any && listing.delete(any.path)
     }
-    case 'rmdir': {
-      const empty = seen.filter(
-        (each) => isDir(each) && !seen.some((s) => s.dir === each.entry.node)
-      )
-      const dir = pick(empty, step.a)
-      if (dir) operation.remove(dir)
-      break
-    }
-    case 'rename':
-      if (file && taken !== file && !(taken && isDir(taken))) {
-        if (taken) operation.remove(taken)
-        operation.rename(file, place)
-      }
-      break
-    case 'renameDir': {
-      const dir = pick(seen.filter(isDir), step.a)
-      if (dir && !taken && !isBelow(seen, place.parent, dir.entry.node))
-        operation.rename(dir, place)
-      break
-    }
-    case 'hear':
-    case 'rotate':
-      break
+    default:
+      return null
   }
-  operation.commit()
 }
 
 function isDir(seen: Seen): boolean {
@@ -202,7 +349,8 @@ function isBelow(seen: readonly Seen[], node: NodeId, ancestor: NodeId): boolean
 export function textOf(device: Device): string {
   const lines = device.list().map(({ path, entry }) => {
     const link = entry.data?.content.type === 'link' ? 'link' : ''
-    return `${path} ${entry.kind} ${entry.node} ${contentId(entry) ?? '-'} ${entry.data?.mtimeNs} ${link}`
+    const content = contentId(entry) ?? '-'
+    return `${path} ${entry.kind} ${entry.node} ${content} ${entry.data?.mtimeNs} ${link}`
   })
   return lines.join('\n')
 }

@@ -1,4 +1,5 @@
 import { BLOCK, closeHome, contentOf, newHome, noise, openHome, wholeFile } from './support.js'
+import { nodeOf } from './crash-support.js'
 import { spawnSync } from 'node:child_process'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -28,7 +29,9 @@ await test(
     const fill = async (): Promise<void> => {
       for (let file = 0; file < 64; file++) {
         const [result] = await generation.ingest([wholeFile(noise(2 * MIB, file + 1))])
-        if (result) maps.push(result.map)
+        if (!result) throw new Error('no result')
+        await generation.commit({ nodes: [{ id: nodeOf(file), record: result.map }], dirents: [] })
+        maps.push(result.map)
       }
     }
     await t.rejects(fill(), { code: 'ENOSPC' })
@@ -40,6 +43,8 @@ await test(
       for (;;) {
         try {
           await generation.ingest([wholeFile(noise(BLOCK, 99))])
+          await generation.commit({ nodes: [{ id: nodeOf(99), record: noise(9, 1) }], dirents: [] })
+          await generation.barrier()
           return
         } catch (error) {
           if (Date.now() > deadline) throw error
@@ -49,6 +54,7 @@ await test(
     }
     await t.resolves(retry())
     for (const [file, map] of maps.entries()) {
+      t.ok((await generation.getNode(nodeOf(file)))?.equals(map))
       t.ok((await contentOf(generation, map, 2 * MIB)).equals(noise(2 * MIB, file + 1)))
     }
     await closeHome(home)

@@ -125,6 +125,33 @@ await test('an edit in a fragmented file costs its block, one leaf and a root', 
   })
 })
 
+await test('edits far apart and holes over many leaves go in portions', async (t) => {
+  await withHome(async ({ generation }) => {
+    const size = 2 ** 40
+    const span = 2048 * BLOCK
+    const at = Array.from({ length: 70 }, (_, i) => [i * 3 * span, (i * 3 * 2048 + 9) * BLOCK + 5])
+    const pieces = at.flat().map((offset) => ({ at: offset, bytes: Buffer.from(`at ${offset}`) }))
+    const written = { base: null, baseEnd: 0, size, frozen: frozenOf(pieces) }
+    const [first] = await generation.ingest([written])
+    if (!first) throw new Error('no result')
+    t.equal(first.appended, 140 + 70, 'blocks and leaves')
+    const from = 5 * 3 * span
+    const hole = [{ at: from, hole: 60 * 3 * span }]
+    const punched = { base: first.map, baseEnd: size, size, frozen: frozenOf(hole) }
+    const [second] = await generation.ingest([punched])
+    if (!second) throw new Error('no result')
+    t.equal(blocksOf(second.superseded).size, 60 * 3)
+    for (const { at: offset, bytes } of pieces) {
+      const [block] = await generation.read(second.map, Math.floor(offset / BLOCK), 1)
+      const isGone = offset >= from && offset < from + 60 * 3 * span
+      const found = block?.subarray(offset % BLOCK, (offset % BLOCK) + bytes.length)
+      if (isGone ? block !== null : !found?.equals(bytes)) t.fail(`offset ${offset}`)
+    }
+    const used = blocksOf(await generation.runsOf(second.map)).size
+    t.ok(used >= 20 && used <= 30, `${used} blocks`)
+  })
+})
+
 await test('an aborted ingest is ECANCELED', async (t) => {
   await withHome(async ({ generation }) => {
     const signal = AbortSignal.abort()

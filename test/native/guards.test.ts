@@ -1,5 +1,6 @@
 import { deepEqual, equal, ok, throws } from 'node:assert/strict'
-import { pid } from 'node:process'
+import { spawnSync } from 'node:child_process'
+import { pid, ppid } from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +12,11 @@ import { newLocalFile, OP, record } from './tiny-fs.js'
 const EIO = 5
 const EINTR = 4
 const EDEADLK = 35
+
+/** The id of a process that has ended. */
+function goneProcess(): number {
+  return spawnSync('true').pid
+}
 
 await test('JavaScript that is silent too long: EIO to what waits for it, its late answers drop', async (t) => {
   const kernel = new FakeKernel(t, { watchdogMs: 300 })
@@ -45,14 +51,14 @@ await test('a request of our own thread that needs JavaScript is refused, a nati
   equal((await kernel.reply(kernel.send(OP.statfs, 1, undefined, 1))).errno, 0)
 })
 
-await test('an interrupted request is answered EINTR before JavaScript took it, told after', async (t) => {
+await test('a request of a caller that dies is answered EINTR before JavaScript took it, told after', async (t) => {
   const kernel = new FakeKernel(t)
   const interrupt = (unique: bigint): void => {
     const body = Buffer.alloc(8)
     body.writeBigUInt64LE(unique)
     kernel.send(OP.interrupt, 0, body)
   }
-  const untaken = kernel.send(OP.statfs, 1)
+  const untaken = kernel.send(OP.statfs, 1, undefined, goneProcess())
   interrupt(untaken)
   equal(kernel.replyNow(untaken).errno, EINTR)
   let held = -1
@@ -66,6 +72,16 @@ await test('an interrupted request is answered EINTR before JavaScript took it, 
   ok(kernel.events.some(([, slot, unique]) => slot === held && BigInt(unique) === taken))
   equal(kernel.session.replyError(held, EINTR), true)
   equal((await kernel.reply(taken)).errno, EINTR)
+})
+
+await test('a caller that lives on after a signal gets its answer, not EINTR', async (t) => {
+  const kernel = new FakeKernel(t)
+  const waiting = kernel.send(OP.statfs, 1, undefined, ppid)
+  const body = Buffer.alloc(8)
+  body.writeBigUInt64LE(waiting)
+  kernel.send(OP.interrupt, 0, body)
+  kernel.onRequest = (slot) => kernel.session.replyOk(slot)
+  equal((await kernel.reply(waiting)).errno, 0)
 })
 
 await test('a stalled JavaScript with hundreds of waiting requests blocks no native answer', async (t) => {

@@ -2,10 +2,11 @@
 import fcntl
 import mmap
 import os
+import signal
 import struct
 import time
 
-from lib import case, equal, get, put, raises
+from lib import case, check, equal, get, libc, put, raises
 
 
 def forked(function):
@@ -173,6 +174,35 @@ def concurrent_creates(folder):
     names = os.listdir(folder)
     equal(len(names), 200)
     equal(len({name.split('-')[1] for name in names if name.startswith('won')}), 100)
+
+
+@case('a signal does not make creating, renaming, linking or removing fail with EINTR')
+def no_interruptions(folder):
+    old = signal.signal(signal.SIGUSR1, lambda *_: None)
+    signal.siginterrupt(signal.SIGUSR1, True)
+    me = os.getpid()
+
+    def nuisance():
+        while os.getppid() == me:
+            os.kill(me, signal.SIGUSR1)
+            time.sleep(0.0005)
+    pid = forked(nuisance)
+    name = os.fsencode(folder)
+    try:
+        # Through libc: Python itself would try again after EINTR.
+        for i in range(300):
+            check(libc.mkdir(b'%s/d%d' % (name, i), 0o755))
+            fd = check(libc.open(b'%s/d%d/f' % (name, i), os.O_CREAT | os.O_WRONLY, 0o644))
+            check(libc.write(fd, b'data', 4))
+            check(libc.close(fd))
+            check(libc.rename(b'%s/d%d/f' % (name, i), b'%s/f%d' % (name, i)))
+            check(libc.symlink(b'f', b'%s/s%d' % (name, i)))
+            check(libc.rmdir(b'%s/d%d' % (name, i)))
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        signal.signal(signal.SIGUSR1, old)
+    equal(len(os.listdir(folder)), 600)
 
 
 @case('concurrent renames over one name leave exactly one winner and no name behind')

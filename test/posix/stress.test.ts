@@ -80,6 +80,8 @@ await t.test('stress-ng finds nothing wrong and nothing hangs', async (tt) => {
     const options = { cwd: temp.path, timeoutMs: 60_000, onStuck }
     const result = await run('stress-ng', [...args, '--oom-avoid', '--no-rand-seed'], options)
     // 2 = failed; 3 and 4: not possible on this file system or kernel.
+    const complaint = /fail:.*/.exec(result.stderr)?.[0] ?? ''
+    tt.equal(complaint, '', name)
     tt.notOk(result.timedOut || result.code === 2, `${name}: ${describe(result)}`)
   }
   const left = await must('find', [work, '-mindepth', '1'], { onStuck })

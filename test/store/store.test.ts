@@ -94,6 +94,15 @@ await test('a copied store is refused and names doctor', async (t) => {
   await t.rejects(copy, { code: 'ESTALE', message: /pcfs doctor/ })
 })
 
+await test('a store whose device file was torn by a power loss opens', async (t) => {
+  const directory = await tempDirectory(t)
+  await (await Store.open({ directory, cipher })).close()
+  await writeFile(join(directory, 'CORESTORE'), '')
+  await (await Store.open({ directory, cipher })).close()
+  await (await Store.open({ directory, cipher })).close()
+  t.pass('opened')
+})
+
 await test('a damaged store is refused and opens once it is mended', async (t) => {
   const directory = await tempDirectory(t)
   const store = await Store.open({ directory, cipher })

@@ -5,10 +5,9 @@
  */
 import { readFileSync, readdirSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ChildProcess } from 'node:child_process'
 import { onEarlyEnd } from './cleanup.js'
 import { findMount, forceUnmount, forceUnmountNow } from './mounts.js'
-import { describe, isAlive, killGroup, run, start, waitFor, type RunResult } from './process.js'
+import { describe, isAlive, run, waitFor, type RunResult } from './process.js'
 import { root } from './workspace.js'
 
 /** The options that make the mount a full POSIX file system for many users. */
@@ -33,10 +32,10 @@ export class Pcfs {
   readonly dir: string
   /** Environment of the next process that is started; tests may change it between mounts. */
   readonly env: Record<string, string>
+  /** How the last `mountUnsupervised` ended, for failure messages. */
+  lastMount = ''
   private readonly phraseFile: string
   private readonly mountArgs: readonly string[]
-  private foreground: ChildProcess | null = null
-  private output = ''
   private readonly forget: () => void
 
   constructor(options: PcfsOptions) {
@@ -83,32 +82,35 @@ export class Pcfs {
    */
   async mount(timeoutMs = 60_000): Promise<void> {
     await this.init()
-    mkdirSync(this.dir, { recursive: true })
+    this.makeDir()
     const result = await this.cli(['mount', this.dir, ...this.mountArgs], timeoutMs)
     if (result.code !== 0) throw new Error(`pcfs mount: ${describe(result)}`)
   }
 
   /**
-   * Mounts with `--foreground`: this process is then the one that would supervise it.
-   * @throws {Error} when it ends or does not mount in time
+   * Mounts with a daemon that nothing starts again when it dies, for tests that kill it.
+   * @returns false when the daemon died while it started (a fault point may be there)
+   * @throws {Error} with the command's output when it does not mount for another reason
    */
-  async mountForeground(timeoutMs = 60_000): Promise<void> {
+  async mountUnsupervised(timeoutMs = 60_000): Promise<boolean> {
     await this.init()
-    if (!existsSync(this.dir)) mkdirSync(this.dir, { recursive: true })
-    const args = ['mount', this.dir, '--foreground', ...this.mountArgs]
-    const child = start(PCFS_BIN, args, { env: this.env })
-    this.foreground = child
-    this.output = ''
-    const keep = (part: Buffer): void => {
-      this.output = (this.output + part.toString()).slice(-16_384)
-    }
-    child.stdout?.on('data', keep)
-    child.stderr?.on('data', keep)
-    const ended = (): boolean => child.exitCode !== null || child.signalCode !== null
-    await waitFor(() => ended() || this.isMounted(), timeoutMs)
-    if (!ended() && (await this.answers(timeoutMs))) return
-    const how = ended() ? `exit ${child.exitCode ?? child.signalCode ?? '?'}` : 'no answer'
-    throw new Error(`pcfs mount --foreground: ${how}\n${this.output}\n${this.logTail()}`)
+    this.makeDir()
+    const args = ['mount', this.dir, '--no-supervise', ...this.mountArgs]
+    const result = await this.cli(args, timeoutMs)
+    this.lastMount = describe(result)
+    if (result.code === 0 && (await this.answers())) return true
+    if (!this.isAlive()) return false
+    throw new Error(`pcfs mount: ${this.lastMount}\n${this.logTail()}`)
+  }
+
+  /** Makes the mount point, without touching what a crash may have left mounted there. */
+  private makeDir(): void {
+    if (findMount(this.dir) === null) mkdirSync(this.dir, { recursive: true })
+  }
+
+  /** Whether any process of this home runs. */
+  isAlive(): boolean {
+    return this.processes().length > 0
   }
 
   /** True when something of type fuse.pcfs is mounted at the mount point; does not touch it. */
@@ -144,7 +146,6 @@ export class Pcfs {
    * behind as a crash leaves it.
    */
   async kill9(): Promise<void> {
-    if (this.foreground !== null) killGroup(this.foreground)
     // A process may be started between the look and the kill, so look again until none is left.
     const gone = await waitFor(() => {
       const pids = this.processes()
@@ -155,7 +156,6 @@ export class Pcfs {
       await this.abort()
       await waitFor(() => this.processes().length === 0, 5_000)
     }
-    this.foreground = null
   }
 
   /** The daemon's pid as `status` tells it. */
@@ -165,13 +165,9 @@ export class Pcfs {
     return pid
   }
 
-  /** Waits until the process started by `mountForeground` has ended; false when it did not. */
+  /** Waits until no process of this home runs any more; false when one still does. */
   waitEnded(timeoutMs: number): Promise<boolean> {
-    const child = this.foreground
-    return waitFor(
-      () => child === null || child.exitCode !== null || child.signalCode !== null,
-      timeoutMs
-    )
+    return waitFor(() => !this.isAlive(), timeoutMs)
   }
 
   /**
@@ -200,7 +196,7 @@ export class Pcfs {
 
   /** The end of the daemon's log, for failure messages. */
   logTail(): string {
-    for (const name of ['log', 'pcfs.log', 'daemon.log', 'log/pcfs.log']) {
+    for (const name of ['log', 'log.stderr']) {
       try {
         return readFileSync(join(this.home, name), 'utf8').slice(-4_000)
       } catch {

@@ -8,7 +8,15 @@
  * `// runner: timeout=600 alone`.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -24,7 +32,7 @@ import { summarize, type TapSummary } from './tap-summary.js'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 const JOBS = 2
-const TIMEOUT_S = 120
+const TIMEOUT_S = 600
 /** How long what a test started may take to end after the test itself. */
 const GRACE_MS = 3000
 
@@ -164,6 +172,8 @@ async function main(): Promise<void> {
       .map(({ path }) => path)
   )
   const run: Run = { id: String(process.pid), directory: mkdtempSync(join(tmpdir(), 'pcfs-t.')) }
+  // Some tests become another user.
+  chmodSync(run.directory, 0o755)
   const files = findFiles(process.argv.slice(2))
   const totals = await runAll(files, run)
   // On a machine that others use too, a mount outside of our directory may well be theirs.

@@ -13,6 +13,8 @@ export interface TapSummary {
 }
 
 const POINT = /^(not )?ok\b(.*)$/
+/** Failures of one file that are shown; its log has them all. */
+const MAX_SHOWN = 4
 const SKIPPED = /#\s*(skip|todo)\b/i
 
 /**
@@ -56,5 +58,6 @@ function failingPoints(lines: readonly string[]): string[] {
     }
     found.push(block.join('\n'))
   })
-  return found
+  const more = found.length - MAX_SHOWN
+  return more > 0 ? [...found.slice(0, MAX_SHOWN), `... and ${more} more failures`] : found
 }

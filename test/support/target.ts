@@ -226,8 +226,9 @@ class PcfsTarget implements Target {
     return this.pcfs.kill9()
   }
 
-  revive(): Promise<void> {
-    return this.pcfs.mountForeground()
+  async revive(): Promise<void> {
+    if (!(await this.pcfs.mountUnsupervised()))
+      throw new Error(`${this.pcfs.lastMount}\n${this.pcfs.logTail()}`)
   }
 
   abort(): Promise<void> {

@@ -1,0 +1,200 @@
+/**
+ * Keeps the plain projection behind the tree: after commits, when nothing else is to be done, the
+ * names and files that changed are written to it, some hundred at a time.
+ *
+ * What is to be done lies in memory only. Whether that was lost is known by a mark that is set
+ * before the first change of a run and taken away when all is done; a start that finds it makes
+ * the projection anew. Order does not matter: every task looks at the tree as it is when it runs.
+ */
+import type { Logger } from '../base/log.js'
+import type { Place } from '../format/record.js'
+import { contentMapOf, dataWinner } from '../format/winner.js'
+import type { ProjectedEntry, ProjectionChange } from '../generation/projection.js'
+import { direntKey, type Name } from '../union/changes.js'
+import type { Row } from '../union/row.js'
+import type { ContentStore } from './content-store.js'
+import { nameBytes } from './namespace.js'
+import type { DirentPlace } from './tracker.js'
+import type { Volume } from './volume.js'
+
+/** Book-keeping key: there are, or may be, changes that the projection has not. */
+const BEHIND_KEY = 'projection'
+/** Paths of one update. */
+const BATCH = 500
+/** Nothing was committed for this long before the projection is worked on. */
+const IDLE_MS = 3000
+/** Names that wait, at most; beyond it everything is projected anew. */
+const QUEUE_LIMIT = 100_000
+
+/** The parts it works with. */
+export interface ProjectorParts {
+  readonly volume: Volume
+  readonly store: Pick<ContentStore, 'project'>
+  readonly log: Logger
+}
+
+/** See the file's head. */
+export class Projector {
+  #places = new Map<string, DirentPlace>()
+  #isMarked = false
+  #timer: NodeJS.Timeout | null = null
+  #running: Promise<void> | null = null
+  #closed = false
+
+  constructor(private readonly parts: ProjectorParts) {}
+
+  /** Looks whether the last run left something undone. After recovery. */
+  start(): void {
+    this.#isMarked = this.parts.volume.parts.index.meta(BEHIND_KEY) !== null
+    if (this.#isMarked) this.#everything()
+  }
+
+  /** Takes note of what a commit wrote. */
+  note(places: Iterable<DirentPlace>, rows: Iterable<Row | null>): void {
+    for (const place of places) this.#add(place)
+    for (const row of rows) if (row) for (const place of this.#placesOf(row)) this.#add(place)
+    this.#later()
+  }
+
+  /** Brings the projection up to date now; for tests and for a person who asks. */
+  async settle(): Promise<void> {
+    await this.#running
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
+    await this.#run()
+  }
+
+  /** Stops; what is left undone is done after the next start. */
+  async close(): Promise<void> {
+    this.#closed = true
+    if (this.#timer) clearTimeout(this.#timer)
+    await this.#running
+  }
+
+  #add(place: DirentPlace): void {
+    if (this.#places.size >= QUEUE_LIMIT) {
+      this.#everything()
+      return
+    }
+    this.#places.set(direntKey(place.parent, place.name).toString('latin1'), place)
+  }
+
+  /** Everything below the root is to be projected anew. */
+  #everything(): void {
+    this.#places.clear()
+    for (const { name } of this.parts.volume.parts.index.children(1)) {
+      this.#places.set(direntKey(1, name).toString('latin1'), { parent: 1, name })
+    }
+    this.#later()
+  }
+
+  #later(): void {
+    if (this.#closed || this.#places.size === 0) return
+    if (!this.#isMarked) {
+      this.#isMarked = true
+      this.parts.volume.apply([{ kind: 'meta', key: BEHIND_KEY, value: Buffer.of(1) }])
+    }
+    if (this.#timer) this.#timer.refresh()
+    else {
+      this.#timer = setTimeout(() => {
+        this.#timer = null
+        this.#running ??= this.#run().finally(() => {
+          this.#running = null
+        })
+      }, IDLE_MS)
+    }
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#places.size > 0 && !this.#closed) {
+        const [[key, place] = []] = this.#places
+        if (key === undefined || place === undefined) return
+        this.#places.delete(key)
+        await this.#project(place)
+      }
+      if (this.#isMarked && !this.#closed) {
+        this.parts.volume.apply([{ kind: 'meta', key: BEHIND_KEY, value: null }])
+        this.#isMarked = false
+      }
+    } catch (error) {
+      this.parts.log.warn({ err: error }, 'the plain projection stays behind until the next start')
+    }
+  }
+
+  /** One name and, where it is a directory, all that lies below it. */
+  async #project(place: DirentPlace): Promise<void> {
+    const folder = this.#pathOf(place.parent)
+    if (!folder) return
+    const { index } = this.parts.volume.parts
+    const dirent = index.dirent(place.parent, place.name)
+    const path = [...folder, nameBytes(place.name)]
+    const row = dirent && index.node(dirent.ino)
+    const isDir = row !== null && row.record.kind === 'dir'
+    // What lay below this name before is taken out first; then the tree as it is goes in.
+    await this.parts.store.project([{ path, entry: row && entryOf(row) }], path)
+    if (!isDir) return
+    let batch: ProjectionChange[] = []
+    for (const change of this.#below(row.ino, path)) {
+      batch.push(change)
+      if (batch.length < BATCH) continue
+      await this.parts.store.project(batch, null)
+      batch = []
+    }
+    if (batch.length > 0) await this.parts.store.project(batch, null)
+  }
+
+  *#below(ino: number, path: readonly Uint8Array[]): Generator<ProjectionChange> {
+    for (const child of this.parts.volume.parts.index.children(ino)) {
+      const row = this.parts.volume.parts.index.node(child.ino)
+      if (!row) continue
+      const childPath = [...path, nameBytes(child.name)]
+      const entry = entryOf(row)
+      if (entry) yield { path: childPath, entry }
+      if (row.record.kind === 'dir') yield* this.#below(child.ino, childPath)
+    }
+  }
+
+  /** The names from the root to a directory; null when it is gone. */
+  #pathOf(ino: number): Uint8Array[] | null {
+    const names: Uint8Array[] = []
+    const { index, author } = this.parts.volume.parts
+    for (let at = ino; at !== 1;) {
+      const row = index.node(at)
+      const place = row && livePlaceOf(row)
+      if (!place || names.length > 4096) return null
+      names.unshift(place.name)
+      at = author.inoOf(place.parent)
+    }
+    return names
+  }
+
+  #placesOf(row: Row): DirentPlace[] {
+    if (row.record.kind === 'dir') return []
+    const places: DirentPlace[] = []
+    for (const versions of row.record.places.values()) {
+      const place = versions.find((version) => !version.deleted)
+      if (!place) continue
+      const name: Name = place.name.toString('latin1')
+      places.push({ parent: this.parts.volume.parts.author.inoOf(place.parent), name })
+    }
+    return places
+  }
+}
+
+function livePlaceOf(row: Row): Place | null {
+  for (const versions of row.record.places.values()) {
+    const place = versions.find((version) => !version.deleted)
+    if (place) return place
+  }
+  return null
+}
+
+/** What a stock hyperdrive can show of a node; null for directories, devices and the like. */
+function entryOf(row: Row): ProjectedEntry | null {
+  const content = dataWinner(row.record)?.content
+  if (content?.type === 'link') return { type: 'link', target: content.target.toString('utf8') }
+  const map = contentMapOf(dataWinner(row.record))
+  if (content?.type !== 'file' || !map) return null
+  return { type: 'file', map, size: content.size, isExecutable: (row.mode & 0o100) !== 0 }
+}
