@@ -228,7 +228,7 @@ export class Ingester {
   /** The rows as they are committed: those of the cut, the frozen files with their new content. */
   #committedRows(snapshot: Snapshot, results: readonly IngestResult[]): Map<number, Row | null> {
     const { author } = this.parts.volume.parts
-    this.parts.volume.apply(author.reserve(0))
+    this.parts.volume.apply(author.reserve(0, snapshot.frozen.length))
     const rows = new Map(snapshot.rows)
     for (const [i, frozen] of snapshot.frozen.entries()) {
       const result = results[i]
