@@ -125,8 +125,3 @@ export async function dropCaches(context: Context, data: boolean): Promise<void>
   await settle(context)
   writeFileSync('/proc/sys/vm/drop_caches', data ? '3' : '2')
 }
-
-/** Removes prepared inputs; for rows that make large ones. */
-export function removeInput(context: Context, name: string): void {
-  rmSync(join(context.inputs.path, name), { recursive: true, force: true })
-}

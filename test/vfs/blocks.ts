@@ -31,8 +31,3 @@ export async function leakedBlocks(volume: TestVolume): Promise<number[]> {
     (block) => !known.has(block)
   )
 }
-
-/** Bytes of blocks that are kept as history. */
-export function historyBlocks(volume: TestVolume): number {
-  return historyRuns(volume).reduce((sum, run) => sum + run.count, 0)
-}
