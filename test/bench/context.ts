@@ -1,5 +1,5 @@
 /** What the rows of the benchmark work with: helper loops, commands, caches, and the sizes. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { must } from '../support/process.js'
 import type { Target, TargetName } from '../support/target.js'
