@@ -301,6 +301,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::mutex resumeMutex_;
   std::deque<uint32_t> resumed_;
   std::atomic<uint32_t> resumedCount_{0};
+  static constexpr uint32_t kMaxWaitingEvents = 1024;
+  std::atomic<uint32_t> eventsWaiting_{0};
 
   std::mutex syncMutex_;
   std::condition_variable syncCv_;

@@ -24,6 +24,6 @@ t.test('whatever the bytes are, a format is read or refused with EIO', async () 
         assert(error instanceof FsError && error.code === 'EIO', `${golden.name}: ${String(error)}`)
       }
     }),
-    { numRuns: 10_000 }
+    { numRuns: 3_000 }
   )
 })
