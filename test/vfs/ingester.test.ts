@@ -63,24 +63,27 @@ t.test('a rename during a commit is in the next one, and nothing is in between',
   t.strictSame(await volume.kernel.readdir(1), ['new'])
 })
 
-t.test('a write during a commit: the commit has the frozen state, the next one the newer', async (t) => {
-  const { volume, midway } = await setUp(t)
-  const { ino } = await volume.kernel.create(1, 'f', 0o644)
-  await volume.kernel.write(ino, 0, Buffer.alloc(100_000, 1))
-  let frozen: Buffer | null = null
-  midway(async () => {
-    await volume.kernel.write(ino, 50_000, Buffer.alloc(100_000, 2))
-    const half = Buffer.alloc(100_000)
-    volume.session.readFrozen(ino, 0, half)
-    frozen = half
-  })
-  await volume.flush()
-  t.ok(Buffer.alloc(100_000, 1).equals(frozen ?? Buffer.alloc(0)))
-  await volume.evict()
-  const expected = Buffer.concat([Buffer.alloc(50_000, 1), Buffer.alloc(100_000, 2)])
-  t.ok((await volume.kernel.read(ino, 0, 200_000)).equals(expected))
-  t.strictSame(await leakedBlocks(volume), [])
-})
+t.test(
+  'a write during a commit: the commit has the frozen state, the next one the newer',
+  async (t) => {
+    const { volume, midway } = await setUp(t)
+    const { ino } = await volume.kernel.create(1, 'f', 0o644)
+    await volume.kernel.write(ino, 0, Buffer.alloc(100_000, 1))
+    let frozen: Buffer | null = null
+    midway(async () => {
+      await volume.kernel.write(ino, 50_000, Buffer.alloc(100_000, 2))
+      const half = Buffer.alloc(100_000)
+      volume.session.readFrozen(ino, 0, half)
+      frozen = half
+    })
+    await volume.flush()
+    t.ok(Buffer.alloc(100_000, 1).equals(frozen ?? Buffer.alloc(0)))
+    await volume.evict()
+    const expected = Buffer.concat([Buffer.alloc(50_000, 1), Buffer.alloc(100_000, 2)])
+    t.ok((await volume.kernel.read(ino, 0, 200_000)).equals(expected))
+    t.strictSame(await leakedBlocks(volume), [])
+  }
+)
 
 t.test('an unlink during a commit leaks no block', async (t) => {
   const { volume, midway } = await setUp(t)
@@ -122,7 +125,11 @@ t.test('what was cut off during a commit does not come back', async (t) => {
   const expected = Buffer.concat([Buffer.alloc(10, 1), Buffer.alloc(99_990)])
   t.ok((await volume.kernel.read(ino, 0, 200_000)).equals(expected))
   await volume.crash()
-  t.ok((await volume.kernel.read((await volume.kernel.lookup(1, 'f')).ino, 0, 200_000)).equals(expected))
+  t.ok(
+    (await volume.kernel.read((await volume.kernel.lookup(1, 'f')).ino, 0, 200_000)).equals(
+      expected
+    )
+  )
 })
 
 t.test('a commit that fails is made again with everything in it', async (t) => {

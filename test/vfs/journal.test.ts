@@ -135,15 +135,18 @@ t.test('what a recovery did not trust is not trusted by a later one either', asy
   t.strictSame(texts(directory), ['a', ''])
 })
 
-t.test('a recovery that a crash ends after the cut is repeated from the same journal', async (t) => {
-  const directory = temporary(t)
-  put(directory, 1, 1, [...of('a'), mark, ...of('c')])
-  put(directory, 2, 4, of('d', 'e'))
-  cutJournal(directory, 2, crc)
-  // The interrupted recovery had begun its own segment.
-  put(directory, 3, 3, of('stated'))
-  t.strictSame(texts(directory), ['a', '', 'stated'])
-})
+t.test(
+  'a recovery that a crash ends after the cut is repeated from the same journal',
+  async (t) => {
+    const directory = temporary(t)
+    put(directory, 1, 1, [...of('a'), mark, ...of('c')])
+    put(directory, 2, 4, of('d', 'e'))
+    cutJournal(directory, 2, crc)
+    // The interrupted recovery had begun its own segment.
+    put(directory, 3, 3, of('stated'))
+    t.strictSame(texts(directory), ['a', '', 'stated'])
+  }
+)
 
 t.test('segments go when everything in them is committed, not before', async (t) => {
   const directory = temporary(t)

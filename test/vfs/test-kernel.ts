@@ -134,7 +134,7 @@ export class TestKernel {
       const body = this.#take(unique)
       if (body) return body
       if (performance.now() > until) throw new Error('no reply in time')
-      await (spins < 500 ? new Promise((resolve) => setImmediate(resolve)) : sleep(1))
+      await (spins < 50 ? new Promise((resolve) => setImmediate(resolve)) : sleep(1))
     }
   }
 
