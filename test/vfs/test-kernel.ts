@@ -42,7 +42,9 @@ export interface Who {
 
 /** An error reply as an error with the errno's name. */
 function errorOf(errno: number): FsError {
-  const name = getSystemErrorName(-errno)
+  const known = getSystemErrorName(-errno)
+  // Linux has one number for both.
+  const name = known === 'ENOTSUP' ? 'EOPNOTSUPP' : known
   return new FsError(isErrnoName(name) ? name : 'EIO', name)
 }
 
