@@ -1,6 +1,7 @@
 // runner: timeout=240
 import fc from 'fast-check'
 import t from 'tap'
+import { leakedBlocks } from './blocks.js'
 import { ModelRun } from './model-run.js'
 import { START, event, operation, type Event, type Op } from './operations.js'
 import { TestVolume } from './test-volume.js'
@@ -47,6 +48,7 @@ t.test('any sequence of operations gives what the reference gives', async (t) =>
   t.notOk(details.failed, `${runs} sequences ${why.slice(0, 1000)}`, {
     sequence: sequence.map((step) => JSON.stringify(step))
   })
+  if (volume) t.strictSame(await leakedBlocks(volume), [], 'no block has leaked')
 })
 
 for (const [name, sequence] of Object.entries(REGRESSIONS)) {
