@@ -192,10 +192,12 @@ function decideContents(
 function firstLinksOf(folders: readonly Folder[]): ReadonlyMap<NodeId, LinkId> {
   const first = new Map<NodeId, LinkId>()
   for (const { groups } of folders) {
-    for (const { node, link, record } of [...groups.values()].flat()) {
-      if (record.data.length <= 1) continue
-      const known = first.get(node)
-      if (known === undefined || compareLinks(link.id, known) < 0) first.set(node, link.id)
+    for (const group of groups.values()) {
+      for (const { node, link, record } of group) {
+        if (record.data.length <= 1) continue
+        const known = first.get(node)
+        if (known === undefined || compareLinks(link.id, known) < 0) first.set(node, link.id)
+      }
     }
   }
   return first

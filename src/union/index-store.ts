@@ -77,9 +77,10 @@ export class Index {
 
   /** The row of a node, or null when there is none. */
   node(ino: number): Row | null {
-    const pending = this.#current.nodes.get(ino) ?? this.#flushing?.nodes.get(ino)
-    if (pending) return pending
-    if (this.#current.nodes.has(ino) || this.#flushing?.nodes.has(ino)) return null
+    const current = this.#current.nodes.get(ino)
+    if (current !== undefined) return current
+    const flushing = this.#flushing?.nodes.get(ino)
+    if (flushing !== undefined) return flushing
     const bytes = this.#nodes.get(nodeKey(ino))
     return bytes ? new Row(bytes) : null
   }

@@ -23,8 +23,9 @@ interface Layout {
   readonly slots: number
 }
 
+const SMALL: Layout = { suffix: 'slab16', slotBytes: 2 ** 16, slots: 1024 }
 const LAYOUTS: readonly Layout[] = [
-  { suffix: 'slab16', slotBytes: 2 ** 16, slots: 1024 },
+  SMALL,
   { suffix: 'slab20', slotBytes: 2 ** 20, slots: 256 },
   { suffix: 'file', slotBytes: FILE_LIMIT, slots: 1 }
 ]
@@ -84,15 +85,13 @@ export class LocalFiles {
   ensure(ino: number, end: number): void {
     const bound = this.#bindings.get(ino)
     if (bound && end <= bound.limit) return
-    const file = this.#withRoom(end)
-    const { slotBytes } = file.layout
-    const binding = { fileId: file.id, base: file.used * slotBytes, limit: slotBytes }
-    if (bound) this.plane.rebind(ino, binding.fileId, binding.base, binding.limit)
-    else this.plane.bind(ino, binding.fileId, binding.base, binding.limit)
-    file.used++
-    if (bound) this.#detach(ino, bound)
-    this.#bindings.set(ino, binding)
-    file.inos.add(ino)
+    this.#place(ino, this.#withRoom(end))
+  }
+
+  /** Gives a node without a place a small slot, if there is one at hand. */
+  reserve(ino: number): void {
+    const open = this.#open.get(SMALL)
+    if (open && open.used < SMALL.slots && !this.#bindings.has(ino)) this.#place(ino, open)
   }
 
   /**
@@ -171,6 +170,18 @@ export class LocalFiles {
     let bytes = 0
     for (const file of this.#files.values()) bytes += statSync(file.path).blocks * 512
     return bytes
+  }
+
+  #place(ino: number, file: LocalFile): void {
+    const bound = this.#bindings.get(ino)
+    const { slotBytes } = file.layout
+    const binding = { fileId: file.id, base: file.used * slotBytes, limit: slotBytes }
+    if (bound) this.plane.rebind(ino, binding.fileId, binding.base, binding.limit)
+    else this.plane.bind(ino, binding.fileId, binding.base, binding.limit)
+    file.used++
+    if (bound) this.#detach(ino, bound)
+    this.#bindings.set(ino, binding)
+    file.inos.add(ino)
   }
 
   #path(id: number, layout: Layout): string {

@@ -17,6 +17,8 @@ export const RESERVE_BYTES = 96 * 1024 * 1024
 const MIN_BUDGET_BYTES = 1024 * 1024
 /** Local files, each of which holds a descriptor. */
 const FILES_LIMIT = 2048
+/** Nodes with local bytes: each stays in the native table. */
+const NODES_LIMIT = 100_000
 /** A look at the disk stands for this long. */
 const LOOK_MS = 250
 
@@ -81,6 +83,7 @@ export class Space {
     const excess = files.diskBytes() - this.backlogBytes() - this.cacheBudgetBytes
     if (excess > 0) this.evict(excess)
     if (files.fileCount > FILES_LIMIT) this.evictFiles(FILES_LIMIT * 0.75)
+    if (files.boundCount > NODES_LIMIT) this.evictFiles(files.fileCount / 2)
     this.#look()
     plane.setWriteBudget(this.#budget)
   }

@@ -12,7 +12,7 @@ import { REGRESSIONS } from './regressions.js'
 import type { NodeId } from '../../src/format/ids.js'
 import { mergeRecord } from '../../src/format/merge.js'
 
-const RUNS = Number(process.env.PCFS_MERGE_RUNS ?? 1000)
+const RUNS = Number(process.env.PCFS_MERGE_RUNS ?? 1500)
 t.setTimeout(Math.max(60_000, RUNS * 60))
 
 function checkTree(device: Device, ledger: Ledger): void {

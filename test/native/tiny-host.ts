@@ -44,7 +44,8 @@ if (mode === 'elsewhere')
     session.invalidateEntry(1, Buffer.from('b'))
     session.invalidateInode(2, 0, 0)
   }, 700)
-const options = { timeout: 20_000, cwd: '/' }
+// An environment of its own: a sanitizer preloaded here is not the script's.
+const options = { timeout: 20_000, cwd: '/', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } }
 await new Promise<void>((resolve) => {
   execFile('bash', ['-c', script, 'bash', mountpoint], options, (error, stdout, stderr) => {
     if (error) result['failed'] = [error.code, stdout, stderr]

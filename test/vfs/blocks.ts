@@ -1,0 +1,33 @@
+/** Accounts for every block of a test volume: used by a file, kept as history, or leaked. */
+import type { BlockRun } from '../../src/generation/types.js'
+import { contentMapOf, dataWinner } from '../../src/format/winner.js'
+import type { TestVolume } from './test-volume.js'
+
+function historyRuns(volume: TestVolume): BlockRun[] {
+  const runs: BlockRun[] = []
+  for (const { value } of volume.fs.volume.parts.index.metaRange('hist:')) {
+    for (let at = 6; at + 10 <= value.length; at += 10) {
+      runs.push({ block: value.readUIntLE(at, 6), count: value.readUInt32LE(at + 6) })
+    }
+  }
+  return runs
+}
+
+/** The blocks that nothing knows of, after everything has been committed; none is right. */
+export async function leakedBlocks(volume: TestVolume): Promise<number[]> {
+  await volume.flush()
+  await volume.flush()
+  const known = new Set<number>()
+  const add = ({ block, count }: BlockRun): void => {
+    for (let i = 0; i < count; i++) known.add(block + i)
+  }
+  for (const row of volume.fs.volume.parts.index.rows()) {
+    const map = contentMapOf(dataWinner(row.record))
+    if (map) (await volume.store.runsOf(map)).forEach(add)
+  }
+  historyRuns(volume).forEach(add)
+  const { blobsLength } = await volume.store.info()
+  return Array.from({ length: blobsLength }, (_, block) => block).filter(
+    (block) => !known.has(block)
+  )
+}
