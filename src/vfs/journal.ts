@@ -217,9 +217,16 @@ export class Journal {
     return this.lastSeq
   }
 
-  /** The spare was taken into use: readies the next. */
+  /** The spare was taken into use. */
   onSwitched(): void {
     this.#spares--
+  }
+
+  /**
+   * Sees to it that a spare lies ready, so that the data plane need not refuse an entry.
+   * @throws {Error} ENOSPC
+   */
+  ensureSpare(): void {
     if (this.#spares < 1) this.addSpare()
   }
 
@@ -275,8 +282,13 @@ export class Journal {
   #prepare(id: number): number {
     const fd = openSync(this.#path(id), 'w+', 0o600)
     const zeros = Buffer.alloc(1024 * 1024)
-    for (let at = 0; at < SEGMENT_BYTES; at += zeros.length) {
-      writeSync(fd, zeros, 0, zeros.length, at)
+    try {
+      for (let at = 0; at < SEGMENT_BYTES;) at += writeSync(fd, zeros, 0, zeros.length, at)
+    } catch (error) {
+      // Half a segment would only keep the disk full.
+      closeSync(fd)
+      unlinkSync(this.#path(id))
+      throw error
     }
     return fd
   }

@@ -10,6 +10,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { noFault, type FaultPoint } from '../../src/base/fault.js'
 import { silentLogger, type Logger } from '../../src/base/log.js'
 import type { Clock } from '../../src/base/clock.js'
@@ -208,7 +209,7 @@ export class TestVolume {
 
   /** Waits until the store is idle and the thread has nothing else to do. */
   async idle(): Promise<void> {
-    do await new Promise((resolve) => setImmediate(resolve))
+    do await sleep(1)
     while (this.#storeCalls > 0)
   }
 
