@@ -82,6 +82,15 @@ async function ended(child: ChildProcess): Promise<string> {
   })
 }
 
+/** Files that are running: directory and mark. */
+const running = new Map<string, string>()
+
+/** Ctrl-C leaves nothing behind either. */
+function endEarly(): never {
+  for (const [directory, mark] of running) removeLeftovers(directory, mark)
+  process.exit(1)
+}
+
 /** What is still there after the grace time, as lines for a person. */
 async function findLeftovers(directory: string, mark: string): Promise<string[]> {
   const until = performance.now() + GRACE_MS
@@ -102,6 +111,7 @@ async function runFile(file: TestFile, run: Run): Promise<TapSummary & { ms: num
   mkdirSync(directory)
   const value = `${run.id}.${file.index}`
   const mark = `PCFS_TEST_RUN=${value}`
+  running.set(directory, mark)
   const child = spawn(process.execPath, ['--enable-source-maps', file.path], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -127,6 +137,7 @@ async function runFile(file: TestFile, run: Run): Promise<TapSummary & { ms: num
   clearTimeout(kill)
   const left = await findLeftovers(directory, mark)
   removeLeftovers(directory, mark)
+  running.delete(directory)
   const text = Buffer.concat(output).toString()
   if (mountsBelow(directory).length === 0) rmSync(directory, { recursive: true, force: true })
   const summary = summarize(text, exit)
@@ -184,6 +195,8 @@ async function main(): Promise<void> {
   const run: Run = { id: String(process.pid), directory: mkdtempSync(join(tmpdir(), 'pcfs-t.')) }
   // Some tests become another user.
   chmodSync(run.directory, 0o755)
+  process.on('SIGINT', endEarly)
+  process.on('SIGTERM', endEarly)
   const patterns = process.argv.slice(2)
   const totals: Totals = { passed: 0, failed: 0, skipped: 0 }
   if (patterns.length === 0) checkSource(totals)
