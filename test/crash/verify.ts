@@ -147,7 +147,7 @@ function replay(ops: readonly Op[], count: number): Model {
   return model
 }
 
-/** The first path whose content cannot be explained, or null when all can. */
+/** The first path whose content cannot be explained, and where; null when all can. */
 function findWrongContent(
   actual: Actual,
   ops: readonly Op[],
@@ -159,7 +159,11 @@ function findWrongContent(
   for (const [path, data] of actual.data) {
     if (except.includes(path)) continue
     const node = model.node(path)
-    if (!sameContent(data, node, later.get(node.id) ?? [])) return path
+    if (sameContent(data, node, later.get(node.id) ?? [])) continue
+    const from = data.findIndex((byte, i) => byte !== node.data[i])
+    const to = data.findLastIndex((byte, i) => byte !== node.data[i]) + 1
+    const zero = data.subarray(from, to).every((byte) => byte === 0)
+    return `${path} (${data.length} bytes; wrong within ${from} to ${to}${zero ? ', zeros' : ''})`
   }
   return null
 }
@@ -218,7 +222,7 @@ function verify(folder: string, log: Log, seed: number, mode: Mode): Verdict {
   signatures[log.completed + 1] = model.signature()
   const actual = look(folder)
   const first = mode === 'kill' ? log.completed : synced
-  let message = `after ${log.completed} operations (seed ${seed}, synced ${synced}) the tree is wrong: `
+  let message = `after ${log.completed} operations (seed ${seed}, synced ${synced}): `
   message += difference(actual.signature, signatures[log.completed] ?? '')
   const base = { completed: log.completed, synced, digest: actual.digest }
   for (let shown = log.completed + 1; shown >= first; shown--) {
@@ -226,7 +230,7 @@ function verify(folder: string, log: Log, seed: number, mode: Mode): Verdict {
     const wrong = findWrongContent(actual, ops, shown)
     const shownAtMs = log.times[shown - 1] ?? log.times.at(-1) ?? 0
     if (wrong === null) return { ok: true, message: '', shown, shownAtMs, ...base }
-    message = `after ${shown} of ${log.completed} operations (seed ${seed}, synced ${synced}) the content of ${wrong} is wrong`
+    message += `; or after ${shown} of ${log.completed} operations (seed ${seed}, synced ${synced}) the content of ${wrong} is wrong`
   }
   for (let shown = log.completed; shown >= first; shown--) {
     if (!isTornAfter(actual, ops, shown, mode)) continue
