@@ -3,6 +3,7 @@
 #include "addon.h"
 
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <cmath>
@@ -271,6 +272,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   });
   method(exports, "nowNs", [](const Napi::CallbackInfo &info) -> Napi::Value {
     return Napi::BigInt::New(info.Env(), nowNs());
+  });
+  method(exports, "setDumpable", [](const Napi::CallbackInfo &info) {
+    if (prctl(PR_SET_DUMPABLE, info[0].ToBoolean() ? 1 : 0, 0, 0, 0) != 0) {
+      fail(errno, "prctl(PR_SET_DUMPABLE)");
+    }
   });
   method(exports, "allocate", [](const Napi::CallbackInfo &info) {
     const int error =

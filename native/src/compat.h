@@ -8,7 +8,7 @@
 
 namespace pcfs {
 
-constexpr uint32_t kMinorVersion = 43;  // what we speak; the kernel takes the smaller
+constexpr uint32_t kMinorVersion = 45;  // what we speak; the kernel takes the smaller
 
 // INIT flags, 64 bits (flags | flags2 << 32).
 constexpr uint64_t kInitAsyncRead = 1ull << 0;
@@ -49,6 +49,9 @@ constexpr uint32_t kOpenKeepCache = 1u << 1;
 constexpr uint32_t kOpenCacheDir = 1u << 3;
 constexpr uint32_t kOpenNoFlush = 1u << 5;
 constexpr uint32_t kOpenParallelDirectWrites = 1u << 6;
+
+constexpr int kNotifyIncEpoch = 8;  // 7.44: all names that the kernel has are to be asked again
+constexpr uint32_t kMinorIncEpoch = 44;
 
 constexpr uint32_t kOpStatx = 52;  // 7.39
 constexpr uint32_t kOpLast = 52;   // anything newer is ENOSYS

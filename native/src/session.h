@@ -260,7 +260,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Slots slots_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopping_{false}, ended_{false}, closed_{false}, initDone_{false};
-  uint32_t protoMinor_ = 0;
+  std::atomic<uint32_t> protoMinor_{0};
 
   std::mutex tokenMutex_;
   std::condition_variable tokenCv_;
@@ -300,6 +300,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::mutex resumeMutex_;
   std::deque<uint32_t> resumed_;
   std::atomic<uint32_t> resumedCount_{0};
+  static constexpr uint32_t kMaxWaitingEvents = 1024;
+  std::atomic<uint32_t> eventsWaiting_{0};
 
   std::mutex syncMutex_;
   std::condition_variable syncCv_;
@@ -309,7 +311,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::atomic<uint64_t> durableSeq_{0};
 
   struct Notice {
-    uint64_t ino;
+    uint64_t ino;      // 0: all names
     std::string name;  // empty: an inode
     int64_t offset, length;
     bool operator<(const Notice &o) const {

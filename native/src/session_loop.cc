@@ -171,6 +171,7 @@ void Session::ended(int reason, int error) {
 }
 
 void Session::wakeJs() {
+  eventsWaiting_ = 0;
   if (!wakePending_.exchange(true)) wake_();
 }
 
@@ -183,7 +184,11 @@ void Session::emit(EventType type, double value, double argument) {
       events_.push_back({type, value, argument});
     }
   }
-  wakeJs();
+  // What only matters to the next commit waits for the next wake-up, at the latest the MARK of its
+  // own bytes: a hop to JavaScript for every new file would cost more than the write.
+  const bool canWait = type == EventType::kDirtied || type == EventType::kReleased ||
+                       type == EventType::kOrphanGone;
+  if (!canWait || ++eventsWaiting_ >= kMaxWaitingEvents) wakeJs();
 }
 
 }  // namespace pcfs

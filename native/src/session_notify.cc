@@ -6,13 +6,25 @@
 
 #include "session.h"
 
+#include <algorithm>
+
 namespace pcfs {
+namespace {
+// More names than this that wait are replaced by one notice for all names there are.
+constexpr size_t kMaxNotices = 65536;
+}  // namespace
 
 void Session::queueNotice(Notice notice) {
   {
     std::lock_guard<std::mutex> lock(notifyMutex_);
     if (!noticesQueued_.insert(notice).second) return;  // the same one waits already
     notices_.push_back(std::move(notice));
+    if (notices_.size() > kMaxNotices && protoMinor_ >= kMinorIncEpoch) {
+      const auto isName = [](const Notice &n) { return !n.name.empty() || n.ino == 0; };
+      notices_.erase(std::remove_if(notices_.begin(), notices_.end(), isName), notices_.end());
+      notices_.push_front(Notice{0, std::string(), 0, 0});
+      noticesQueued_ = std::set<Notice>(notices_.begin(), notices_.end());
+    }
   }
   notifyCv_.notify_one();
 }
@@ -30,6 +42,12 @@ void Session::invalidateInode(uint64_t ino, int64_t offset, int64_t length) {
 
 int Session::sendNotice(const Notice &notice) {
   fuse_out_header out{};
+  if (notice.ino == 0) {
+    out.error = kNotifyIncEpoch;
+    out.len = sizeof out;
+    const iovec part{&out, sizeof out};
+    return sendVector(&part, 1);
+  }
   if (notice.name.empty()) {
     fuse_notify_inval_inode_out body{};
     body.ino = notice.ino;

@@ -2,6 +2,7 @@
 import { announce, failedBirth } from './birth.js'
 import { decodeConfig } from './config.js'
 import { Daemon } from './daemon.js'
+import { loadNative } from '../fuse/native.js'
 import { openFilesystem } from './open-filesystem.js'
 
 /** How long an orderly end may take before it becomes an abrupt one; the journal has everything. */
@@ -12,6 +13,8 @@ process.on('SIGHUP', () => undefined)
 
 try {
   const config = decodeConfig(process.argv[2])
+  // Our memory holds keys.
+  loadNative().setDumpable(false)
   process.title = `pcfs ${config.mountPoint}`
   const daemon = await Daemon.open(config, openFilesystem)
   const end = (): void => {

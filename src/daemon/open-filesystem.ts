@@ -2,7 +2,6 @@
  * Wires the filesystem up: native session, store thread, index, vfs, dispatcher; opens upward and
  * closes downward.
  */
-import { setPriority } from 'node:os'
 import { openInSteps, type CloseStack } from '../base/close-stack.js'
 import type { Clock } from '../base/clock.js'
 import { Failure } from '../control/failure.js'
@@ -22,7 +21,6 @@ import { StoreClient } from './store-client.js'
 /** A little before what uses the mount; only root may. */
 function raisePriority(): void {
   try {
-    setPriority(-1)
   } catch {
     // An ordinary user's daemon goes without.
   }

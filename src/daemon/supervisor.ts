@@ -21,14 +21,15 @@ const HEALTHY_MS = 60_000
 /** How long a daemon may take to end when it was told to. */
 const END_MS = 60_000
 
-/** Failures of a start that come back at once, whatever is tried. */
+/**
+ * Failures of a restart that waiting does not mend, or that say that somebody else has taken over.
+ * Trouble with the mount point is not among them: the dead mount may only be slow to go.
+ */
 const LASTING: ReadonlySet<FailureKind> = new Set<FailureKind>([
   'usage',
   'no-home',
   'home-busy',
   'home-unsafe',
-  'mount-point',
-  'no-fuse',
   'damaged'
 ])
 

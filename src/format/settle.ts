@@ -1,6 +1,6 @@
 /**
- * Settling a conflict: what a mount shows as copies and under derived names is written down as it is
- * shown. An operation on such a name, or on one beside it, does this first, in the same batch:
+ * Settling a conflict: what a mount shows as copies and under derived names is written down as it
+ * is shown. An operation on such a name, or on one beside it, does this first, in the same batch:
  * otherwise removing a file would give its name to the loser, and `rm -r` would never end.
  */
 import type { Entry, Tree } from './tree.js'
@@ -29,7 +29,10 @@ export function settleConflict(
   { place, write }: { readonly place: Place; readonly write: Write }
 ): ChangedRecords {
   const changed: ChangedRecords = new Map()
-  keepDir(tree, place.parent, { changed, records, write })
+  const settling = { changed, records, write }
+  for (const dir of tree.displaced) storeDir(tree, dir, settling)
+  const parent = records.get(place.parent)
+  if (parent && !isLive(parent)) storeDir(tree, place.parent, settling)
   const entries = tree.dirs.get(place.parent) ?? []
   const shown = entries.find((entry) => entry.name.equals(place.name))
   const isQuiet = !entries.some((entry) => entry.stem !== null)
@@ -37,8 +40,8 @@ export function settleConflict(
   const group = isQuiet
     ? entries.filter((entry) => entry === shown)
     : entries.filter((entry) => baseOf(entry.stem ?? entry.name) === base)
-  for (const entry of group) storeName(entry, place.parent, { changed, records, write })
-  for (const entry of group) chooseShown(entry, { changed, records, write })
+  for (const entry of group) storeName(entry, place.parent, settling)
+  for (const entry of group) chooseShown(entry, settling)
   return changed
 }
 
@@ -64,13 +67,17 @@ interface Settling {
   readonly write: Write
 }
 
-/** A directory that only its entries bring back stays, as shown, when the last of them goes. */
-function keepDir(tree: Tree, node: NodeId, settling: Settling): void {
-  const record = settling.records.get(node)
-  if (record === undefined || isLive(record)) return
+/**
+ * A directory that only its entries bring back stays when the last of them goes; one whose move is
+ * void stays where it is when the cycle ends.
+ */
+function storeDir(tree: Tree, node: NodeId, { changed, records, write }: Settling): void {
+  const record = records.get(node)
   for (const [parent, entries] of tree.dirs) {
-    const entry = entries.find((each) => each.node === node)
-    if (entry) storeName(entry, parent, settling)
+    for (const { name, standing } of entries) {
+      const link = standing.find((each) => each.node === node)?.link
+      if (record && link) changed.set(node, withPlace(record, link, { parent, name }, write))
+    }
   }
 }
 

@@ -20,6 +20,8 @@ export interface DirPlace extends Place {
   readonly link: Link
   /** At the root, under a conflict name. */
   readonly isExile: boolean
+  /** Not where its record says. */
+  readonly isDisplaced: boolean
 }
 
 /** Where all directories are, dead ones too; the root is not in it. */
@@ -49,7 +51,9 @@ export function placeDirs(records: Records): DirPlaces {
   }
   const places = new Map<NodeId, DirPlace>()
   for (const [node, each] of moving) {
-    places.set(node, { ...whereIs(each), link: each.link, isExile: each.stage === 'root' })
+    const { link, stage } = each
+    const isDisplaced = stage !== 'wanted'
+    places.set(node, { ...whereIs(each), link, isExile: stage === 'root', isDisplaced })
   }
   return places
 }
@@ -148,7 +152,9 @@ export function livePlaces(records: Records, dirs: DirPlaces): LivePlace[] {
   for (const node of kept) {
     const place = dirs.get(node)
     const record = records.get(node)
-    if (place && record) live.push({ node, record, ...place })
+    if (!place || !record) continue
+    const { link, parent, name, isExile } = place
+    live.push({ node, record, link, parent, name, isExile })
   }
   return live
 }

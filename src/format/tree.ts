@@ -42,7 +42,9 @@ export interface Entry {
   readonly standing: readonly Standing[]
   /** The node whose conflict's loser this is, while the copy has no record; else null. */
   readonly copyOf: NodeId | null
-  /** The stored name that it would have, when its name is derived because of a conflict; else null. */
+  /**
+   * The stored name that it would have, when its name is derived because of a conflict; else null.
+   */
   readonly stem: Buffer | null
 }
 
@@ -52,6 +54,8 @@ export interface Tree {
   readonly dirs: ReadonlyMap<NodeId, readonly Entry[]>
   /** Living nodes in directories that no record is known of (yet); nothing shows them. */
   readonly orphans: readonly NodeId[]
+  /** Directories that are shown elsewhere than their records say, because of a cycle. */
+  readonly displaced: readonly NodeId[]
 }
 
 /** A directory with all that wants to be in it. */
@@ -84,7 +88,8 @@ export interface Merging {
 /** The tree that a set of records is. Pure; the order of the records does not matter. */
 export function materialise(records: Records, options: MergeOptions): Tree {
   const companions = options.companions ?? COMPANION_SUFFIXES
-  const live = livePlaces(records, placeDirs(records))
+  const places = placeDirs(records)
+  const live = livePlaces(records, places)
   const { folders, orphans } = foldersOf(live)
   const firstLinks = firstLinksOf(folders)
   const decided = decideContents(folders, companions, firstLinks)
@@ -92,7 +97,8 @@ export function materialise(records: Records, options: MergeOptions): Tree {
   const merging: Merging = { records, options, companions, shownOf, firstLinks }
   const dirs = new Map<NodeId, readonly Entry[]>()
   for (const folder of folders) dirs.set(folder.node, resolveNames(folder, merging))
-  return { dirs, orphans }
+  const displaced = [...places].filter(([, place]) => place.isDisplaced).map(([node]) => node)
+  return { dirs, orphans, displaced: displaced.sort() }
 }
 
 /** The order of claims to a name: the one that keeps it first. The same on every device. */
@@ -186,10 +192,12 @@ function decideContents(
 function firstLinksOf(folders: readonly Folder[]): ReadonlyMap<NodeId, LinkId> {
   const first = new Map<NodeId, LinkId>()
   for (const { groups } of folders) {
-    for (const { node, link, record } of [...groups.values()].flat()) {
-      if (record.data.length <= 1) continue
-      const known = first.get(node)
-      if (known === undefined || compareLinks(link.id, known) < 0) first.set(node, link.id)
+    for (const group of groups.values()) {
+      for (const { node, link, record } of group) {
+        if (record.data.length <= 1) continue
+        const known = first.get(node)
+        if (known === undefined || compareLinks(link.id, known) < 0) first.set(node, link.id)
+      }
     }
   }
   return first

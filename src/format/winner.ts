@@ -175,6 +175,7 @@ function isDeleted(record: NodeRecord): boolean {
  */
 export function liveLinks(record: NodeRecord): readonly Link[] {
   const links = allLinks(record)
+  if (links.length === 1 && links[0]?.place.deleted === false) return links
   const live = links.filter((link) => !link.place.deleted)
   if (live.length > 0) return live
   const last = lastLink(links)
@@ -193,6 +194,7 @@ export function allLinks(record: NodeRecord): readonly Link[] {
 
 /** The link that changed last: where a deleted node comes back. null: no links. */
 export function lastLink(links: readonly Link[]): Link | null {
+  if (links.length <= 1) return links[0] ?? null
   const [last] = [...links].sort((a, b) => byWinner(a.place, b.place))
   return last ?? null
 }

@@ -105,6 +105,7 @@ const create: Handler = (request, slot, { session, filesystem }) => {
   if (existing === null) {
     const node = { mode: S_IFREG | (request.u32(4) & 0o7777) }
     const ino = filesystem.names.make(place, node, request)
+    filesystem.content.expectWrite(ino)
     session.replyCreate(slot, ino, 0, FILE_OPEN_FLAGS)
     return
   }

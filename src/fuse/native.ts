@@ -351,6 +351,11 @@ export interface Native {
   crc32c(data: Uint8Array, seed: number): number
   /** CLOCK_REALTIME. */
   nowNs(): bigint
+  /**
+   * Whether a crash leaves a core file and others of this user may look into our memory (prctl(2),
+   * PR_SET_DUMPABLE).
+   */
+  setDumpable(dumpable: boolean): void
   /** posix_fallocate: makes room on disk, so that writing there cannot fail for space. */
   allocate(fd: number, fileOffset: number, length: number): void
   /** fallocate(PUNCH_HOLE | KEEP_SIZE): gives space back. */

@@ -69,16 +69,17 @@ export class Author {
   /**
    * What must be journaled before the numbers of the next operation are used; usually nothing.
    * @param nodes how many new nodes the operation makes
+   * @param dots how many writes it makes, at most
    */
-  reserve(nodes: number): Change[] {
+  reserve(nodes: number, dots = 2): Change[] {
     const changes: Change[] = []
     if (!this.#slots.has(this.generation)) changes.push(this.#newSlot(this.generation))
     const { node, dot, stampMs: bound } = this.#reserved
     const nowMs = Math.max(this.clock.nowMs(), stampMs(this.#last))
-    if (this.#nextNode + nodes > node || this.#nextDot >= dot || nowMs >= bound) {
+    if (this.#nextNode + nodes > node || this.#nextDot + dots > dot || nowMs >= bound) {
       this.#reserved = {
         node: this.#nextNode + nodes + COUNTERS_AHEAD,
-        dot: this.#nextDot + COUNTERS_AHEAD,
+        dot: this.#nextDot + dots + COUNTERS_AHEAD,
         stampMs: nowMs + STAMPS_AHEAD_MS
       }
       const value = Buffer.alloc(18)

@@ -62,6 +62,14 @@ export class Content {
   }
 
   /**
+   * A new file was made to be written: a place for its first bytes now saves the first write a way
+   * through here. Only a place in a file that is open already, so it can not fail for want of room.
+   */
+  expectWrite(ino: number): void {
+    this.parts.volume.parts.files.reserve(ino)
+  }
+
+  /**
    * Brings the bytes of a range into the file's local file; the read is to be resumed afterwards.
    * @throws {FsError} EIO naming the block, ETIMEDOUT
    */

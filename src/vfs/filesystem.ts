@@ -85,7 +85,7 @@ export class Filesystem {
       index,
       plane,
       journal,
-      files: new LocalFiles(options.spoolDirectory, plane, () => journal.lastSeq),
+      files: new LocalFiles(options.spoolDirectory, plane),
       tracker: new Tracker(),
       author: new Author(index, options.generation, clock),
       clock,

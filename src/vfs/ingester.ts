@@ -31,8 +31,10 @@ const FILES_PER_COMMIT = 4096
 const BATCH_ENTRIES = 5000
 /** Rows in one journal entry: far below a segment's size. */
 const CHANGES_PER_ENTRY = 1000
-/** A change waits this long for others to come with it. */
+/** A commit waits for so much quiet: what is being made and thrown away need never be stored. */
 const QUIET_MS = 200
+/** But not longer than this. */
+const BUSY_MS = 2500
 /** After a failure, before the next try. */
 const RETRY_MS = 2000
 
@@ -72,6 +74,8 @@ export class Ingester {
   #timer: NodeJS.Timeout | null = null
   #running: Promise<void> | null = null
   #closed = false
+  #changedMs = 0
+  #waitingSinceMs = 0
   /** Smallest size that a file which is being ingested was cut to meanwhile. */
   readonly #cutTo = new Map<number, number>()
 
@@ -79,15 +83,13 @@ export class Ingester {
 
   /** Something is dirty: a commit follows soon. Cheap; called after every change. */
   wake(): void {
-    if (this.#timer || this.#running || this.#closed) return
     const { tracker, clock } = this.parts.volume.parts
+    this.#changedMs = clock.monotonicMs()
+    if (this.#timer || this.#running || this.#closed) return
     const dueMs = tracker.dueMs()
     if (dueMs === null) return
-    const waitMs = Math.max(QUIET_MS, dueMs - clock.monotonicMs())
-    this.#timer = setTimeout(() => {
-      this.#timer = null
-      void this.#run(false)
-    }, waitMs)
+    this.#waitingSinceMs = this.#changedMs
+    this.#wait(Math.max(QUIET_MS, dueMs - this.#changedMs))
   }
 
   /** A file was cut; its base must not show again what was cut off. */
@@ -117,6 +119,17 @@ export class Ingester {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
     await this.#running
+  }
+
+  #wait(ms: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      const nowMs = this.parts.volume.parts.clock.monotonicMs()
+      const quietMs = nowMs - this.#changedMs
+      const isPatient = nowMs - this.#waitingSinceMs < BUSY_MS
+      if (isPatient && quietMs < QUIET_MS && !this.#closed) this.#wait(QUIET_MS - quietMs)
+      else void this.#run(false)
+    }, ms)
   }
 
   async #run(force: boolean, failure?: { error: unknown }): Promise<void> {
@@ -228,7 +241,7 @@ export class Ingester {
   /** The rows as they are committed: those of the cut, the frozen files with their new content. */
   #committedRows(snapshot: Snapshot, results: readonly IngestResult[]): Map<number, Row | null> {
     const { author } = this.parts.volume.parts
-    this.parts.volume.apply(author.reserve(0))
+    this.parts.volume.apply(author.reserve(0, snapshot.frozen.length))
     const rows = new Map(snapshot.rows)
     for (const [i, frozen] of snapshot.frozen.entries()) {
       const result = results[i]

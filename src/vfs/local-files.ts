@@ -2,27 +2,38 @@
  * The plain files in the home's `spool/` that hold content outside the Corestore: what was written
  * and is not ingested yet, and afterwards the same bytes as a cache.
  *
- * Small files (to 64 KiB) share sparse *slabs*: a slot of 64 KiB each, given out in order and never
- * twice, so that a slot is always empty when it is given out, and 10,000 small files cost ten
- * creations on the disk's filesystem instead of 10,000. Larger files have a file of their own.
- * A local file goes when no node is bound to it any more and the journal entry that made it so is
- * durable: otherwise a power loss could bring a file back whose bytes are gone.
+ * Files up to 64 KiB, and up to 1 MiB, share sparse *slabs*: slots of that size, given out in order
+ * and never twice, so that a slot is always empty when it is given out, 10,000 small files cost ten
+ * creations on the disk's filesystem instead of 10,000, and a folder of photos does not take a
+ * descriptor for each. Larger files have a file of their own. A local file goes when no node is
+ * bound to it any more and the journal entry that made it so is durable: otherwise a power loss
+ * could bring a file back whose bytes are gone.
  */
 import { closeSync, fsyncSync, openSync, readdirSync, statSync, unlink, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Binding, DataPlane } from './plane.js'
 
-/** Bytes of a slot: a file up to this size shares a slab. */
-export const SLOT_BYTES = 64 * 1024
-/** Slots of a slab: 64 MiB of sparse file. */
-const SLAB_SLOTS = 1024
 /** Largest file content, bytes: half of what ext4 lets one file have. */
 export const FILE_LIMIT = 8 * 2 ** 40
+
+/** A kind of local file: how it is named, and the slots it is divided into. */
+interface Layout {
+  readonly suffix: string
+  readonly slotBytes: number
+  readonly slots: number
+}
+
+const SMALL: Layout = { suffix: 'slab16', slotBytes: 2 ** 16, slots: 1024 }
+const LAYOUTS: readonly Layout[] = [
+  SMALL,
+  { suffix: 'slab20', slotBytes: 2 ** 20, slots: 256 },
+  { suffix: 'file', slotBytes: FILE_LIMIT, slots: 1 }
+]
 
 interface LocalFile {
   readonly id: number
   readonly path: string
-  readonly slab: boolean
+  readonly layout: Layout
   /** Slots given out so far. */
   used: number
   /** The nodes whose bytes are here. */
@@ -40,21 +51,20 @@ export class LocalFiles {
   readonly #bindings = new Map<number, Binding>()
   /** Files that nobody is bound to, and the journal entry that must be durable before they go. */
   #doomed: Doomed[] = []
-  #slab: LocalFile | null = null
+  /** The file of each layout that slots are given out of. */
+  readonly #open = new Map<Layout, LocalFile>()
   #nextId = 1
 
   /**
    * @param directory the home's `spool/`; exists
    * @param plane reads and writes the files
-   * @param lastSeq sequence number of the newest journal entry of JavaScript's
    */
   constructor(
     readonly directory: string,
     private readonly plane: Pick<
       DataPlane,
-      'addFile' | 'removeFile' | 'bind' | 'rebind' | 'unbind'
-    >,
-    private readonly lastSeq: () => number
+      'addFile' | 'removeFile' | 'bind' | 'rebind' | 'unbind' | 'lastSeq'
+    >
   ) {}
 
   /** Where a node's local bytes are, or null. */
@@ -75,16 +85,13 @@ export class LocalFiles {
   ensure(ino: number, end: number): void {
     const bound = this.#bindings.get(ino)
     if (bound && end <= bound.limit) return
-    const file = end <= SLOT_BYTES ? this.#slabWithRoom() : this.#create(false)
-    const binding = file.slab
-      ? { fileId: file.id, base: file.used * SLOT_BYTES, limit: SLOT_BYTES }
-      : { fileId: file.id, base: 0, limit: FILE_LIMIT }
-    if (bound) this.plane.rebind(ino, binding.fileId, binding.base, binding.limit)
-    else this.plane.bind(ino, binding.fileId, binding.base, binding.limit)
-    if (file.slab) file.used++
-    if (bound) this.#detach(ino, bound)
-    this.#bindings.set(ino, binding)
-    file.inos.add(ino)
+    this.#place(ino, this.#withRoom(end))
+  }
+
+  /** Gives a node without a place a small slot, if there is one at hand. */
+  reserve(ino: number): void {
+    const open = this.#open.get(SMALL)
+    if (open && open.used < SMALL.slots && !this.#bindings.has(ino)) this.#place(ino, open)
   }
 
   /**
@@ -104,22 +111,18 @@ export class LocalFiles {
   adopt(ino: number, binding: Binding): void {
     let file = this.#files.get(binding.fileId)
     if (!file) {
-      const slab = binding.limit === SLOT_BYTES
-      file = this.#register(binding.fileId, slab, openSync(this.#path(binding.fileId, slab), 'r+'))
-      file.used = SLAB_SLOTS
+      const layout = this.#layoutOnDisk(binding.fileId)
+      if (!layout) throw new Error(`local file ${binding.fileId} is gone`)
+      file = this.#register(binding.fileId, layout, 'r+')
+      file.used = layout.slots
     }
     file.inos.add(ino)
     this.#bindings.set(ino, binding)
   }
 
-  /** Whether a file of an earlier run is a slab, by its name; null when it is gone. */
-  kindOnDisk(fileId: number): 'slab' | 'file' | null {
-    for (const slab of [true, false]) {
-      if (statSync(this.#path(fileId, slab), { throwIfNoEntry: false })) {
-        return slab ? 'slab' : 'file'
-      }
-    }
-    return null
+  /** How far a node's place in a file of an earlier run goes; null when that file is gone. */
+  limitOnDisk(fileId: number): number | null {
+    return this.#layoutOnDisk(fileId)?.slotBytes ?? null
   }
 
   /** Removes what an earlier run left and nobody adopted; new ids begin beyond the old ones. */
@@ -138,7 +141,7 @@ export class LocalFiles {
    */
   *oldestFirst(): Generator<readonly number[]> {
     for (const file of this.#files.values()) {
-      if (file !== this.#slab) yield [...file.inos]
+      if (file !== this.#open.get(file.layout)) yield [...file.inos]
     }
   }
 
@@ -157,6 +160,11 @@ export class LocalFiles {
     this.#doomed = waiting
   }
 
+  /** How many local files, and so descriptors, there are. */
+  get fileCount(): number {
+    return this.#files.size + this.#doomed.length
+  }
+
   /** Bytes that all local files take on the disk. */
   diskBytes(): number {
     let bytes = 0
@@ -164,31 +172,47 @@ export class LocalFiles {
     return bytes
   }
 
-  #path(id: number, slab: boolean): string {
-    return join(this.directory, `${id}.${slab ? 'slab' : 'file'}`)
+  #place(ino: number, file: LocalFile): void {
+    const bound = this.#bindings.get(ino)
+    const { slotBytes } = file.layout
+    const binding = { fileId: file.id, base: file.used * slotBytes, limit: slotBytes }
+    if (bound) this.plane.rebind(ino, binding.fileId, binding.base, binding.limit)
+    else this.plane.bind(ino, binding.fileId, binding.base, binding.limit)
+    file.used++
+    if (bound) this.#detach(ino, bound)
+    this.#bindings.set(ino, binding)
+    file.inos.add(ino)
   }
 
-  #register(id: number, slab: boolean, fd: number): LocalFile {
-    const file = { id, path: this.#path(id, slab), slab, used: 0, inos: new Set<number>() }
-    this.plane.addFile(id, fd)
+  #path(id: number, layout: Layout): string {
+    return join(this.directory, `${id}.${layout.suffix}`)
+  }
+
+  #layoutOnDisk(id: number): Layout | null {
+    const isThere = (layout: Layout): boolean =>
+      statSync(this.#path(id, layout), { throwIfNoEntry: false }) !== undefined
+    return LAYOUTS.find(isThere) ?? null
+  }
+
+  #register(id: number, layout: Layout, flags: 'r+' | 'wx+'): LocalFile {
+    const path = this.#path(id, layout)
+    this.plane.addFile(id, openSync(path, flags, 0o600))
+    const file = { id, path, layout, used: 0, inos: new Set<number>() }
     this.#files.set(id, file)
     this.#nextId = Math.max(this.#nextId, id + 1)
     return file
   }
 
-  #create(slab: boolean): LocalFile {
-    const id = this.#nextId++
-    const file = this.#register(id, slab, openSync(this.#path(id, slab), 'wx+', 0o600))
+  /** A file with a free slot that holds file offsets up to `end`. */
+  #withRoom(end: number): LocalFile {
+    const layout = LAYOUTS.find(({ slotBytes }) => end <= slotBytes)
+    if (!layout) throw new Error('a file beyond its limit')
+    const open = this.#open.get(layout)
+    if (open && open.used < layout.slots) return open
+    const file = this.#register(this.#nextId, layout, 'wx+')
+    if (layout.slots > 1) this.#open.set(layout, file)
+    if (open) this.#dropIfEmpty(open)
     return file
-  }
-
-  #slabWithRoom(): LocalFile {
-    if (!this.#slab || this.#slab.used >= SLAB_SLOTS) {
-      const full = this.#slab
-      this.#slab = this.#create(true)
-      if (full) this.#dropIfEmpty(full)
-    }
-    return this.#slab
   }
 
   #detach(ino: number, binding: Binding): void {
@@ -199,9 +223,9 @@ export class LocalFiles {
   }
 
   #dropIfEmpty(file: LocalFile): void {
-    if (file.inos.size > 0 || file === this.#slab) return
+    if (file.inos.size > 0 || file === this.#open.get(file.layout)) return
     this.#files.delete(file.id)
-    this.#doomed.push({ file, seq: this.lastSeq() })
+    this.#doomed.push({ file, seq: this.plane.lastSeq() })
   }
 }
 

@@ -15,7 +15,7 @@ import { decodeChanges, type Change } from '../union/changes.js'
 import { readSafe, type Row } from '../union/row.js'
 import { ByteRanges } from './byte-ranges.js'
 import { ENTRY, cutJournal, readJournal, type Crc32c, type JournalEntry } from './journal.js'
-import { FILE_LIMIT, SLOT_BYTES, syncDirectory } from './local-files.js'
+import { FILE_LIMIT, syncDirectory } from './local-files.js'
 import type { Binding } from './plane.js'
 import { META, type StatedFile, type Volume } from './volume.js'
 
@@ -86,11 +86,11 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   parts.fault('recovery.cut')
   journal.open(lastSeq + 1, parts.salt)
   volume.parts.author.load()
-  for (const state of states) adopt(volume, state)
+  const adopted = states.filter((state) => adopt(volume, state))
   volume.parts.files.sweep()
-  for (const state of states) restore(volume, state)
+  for (const state of adopted) restore(volume, state)
   await settle(parts, oldSegments)
-  return { entries: read.entries.length, files: states.length, damaged: read.damaged }
+  return { entries: read.entries.length, files: adopted.length, damaged: read.damaged }
 }
 
 /** The state of each file whose journal entries its content map does not cover. */
@@ -184,29 +184,32 @@ function replay(state: LocalState, type: number, payload: Buffer): void {
   // The BIND entry may be in a segment that is gone; a write tells as much.
   if (state.binding?.fileId !== fileId) {
     const base = localOffset - fileOffset
-    state.binding = { fileId, base, limit: base === 0 ? FILE_LIMIT : SLOT_BYTES }
+    state.binding = { fileId, base, limit: FILE_LIMIT }
   }
 }
 
-/** Gives a file's state to the data plane. */
-function adopt(volume: Volume, state: LocalState): void {
+/** Gives a file's state to the data plane. @returns false: its row has all of it */
+function adopt(volume: Volume, state: LocalState): boolean {
   const { plane, files } = volume.parts
   const { ino, size, baseEnd, timeNs } = state
   const row = volume.row(ino)
+  const limit = state.binding && files.limitOnDisk(state.binding.fileId)
+  // Only after the index was made anew: local files go when what they hold is in the Corestore, so
+  // the record that the row was made from has these writes.
+  if (!limit && state.dirty.pairs().length > 0) return false
   const ctimeNs = maxOf(row.ctimeNs, state.changedNs)
   const stat = Buffer.from(row.with({ size, baseEnd, mtimeNs: timeNs, ctimeNs }).stat)
   stat.writeUInt32LE(stat.readUInt32LE(68) | INODE_FORCE, 68)
   plane.putInodes(stat, 1)
-  const kind = state.binding && files.kindOnDisk(state.binding.fileId)
-  if (!state.binding || !kind) {
+  if (!state.binding || !limit) {
     state.binding = null
-    return
+    return true
   }
-  state.binding = { ...state.binding, limit: kind === 'slab' ? SLOT_BYTES : FILE_LIMIT }
+  state.binding = { ...state.binding, limit }
   files.adopt(ino, state.binding)
-  const { fileId, base, limit } = state.binding
-  plane.restoreBinding(ino, fileId, base, limit)
+  plane.restoreBinding(ino, state.binding.fileId, state.binding.base, limit)
   plane.setRanges(ino, 1, Float64Array.from(state.dirty.pairs()))
+  return true
 }
 
 /** States a file in the new journal. One without a place gets one: it holds the size meanwhile. */

@@ -15,6 +15,10 @@ import type { Volume } from './volume.js'
 export const RESERVE_BYTES = 96 * 1024 * 1024
 /** Least budget that is handed out, so that small writes are not asked for one by one. */
 const MIN_BUDGET_BYTES = 1024 * 1024
+/** Local files, each of which holds a descriptor. */
+const FILES_LIMIT = 2048
+/** Nodes with local bytes: each stays in the native table. */
+const NODES_LIMIT = 100_000
 /** A look at the disk stands for this long. */
 const LOOK_MS = 250
 
@@ -65,20 +69,35 @@ export class Space {
     files.reap(plane.durableSeq())
     const excess = files.diskBytes() - this.backlogBytes() - this.cacheBudgetBytes
     if (excess > 0) this.evict(excess)
+    if (files.fileCount > FILES_LIMIT) this.evictFiles(FILES_LIMIT * 0.75)
+    if (files.boundCount > NODES_LIMIT) this.evictFiles(files.fileCount / 2)
     this.#look()
     plane.setWriteBudget(this.#budget)
   }
 
+  /** Lets cached content go, oldest first, until so many local files are left. */
+  evictFiles(count: number): void {
+    for (const inos of this.volume.parts.files.oldestFirst()) {
+      if (this.volume.parts.files.fileCount <= count) return
+      this.#release(inos)
+    }
+  }
+
   /** Lets cached content go, oldest first, until about so many bytes are free. */
   evict(bytes: number): void {
-    const { files, tracker, plane } = this.volume.parts
+    const { files, plane } = this.volume.parts
     const before = files.diskBytes()
     for (const inos of files.oldestFirst()) {
-      for (const ino of inos) {
-        if (!tracker.hasFile(ino) && !this.volume.orphans.has(ino)) files.release(ino)
-      }
+      this.#release(inos)
       files.reap(plane.durableSeq())
       if (before - files.diskBytes() >= bytes) return
+    }
+  }
+
+  #release(inos: readonly number[]): void {
+    const { files, tracker } = this.volume.parts
+    for (const ino of inos) {
+      if (!tracker.hasFile(ino) && !this.volume.orphans.has(ino)) files.release(ino)
     }
   }
 

@@ -1,5 +1,5 @@
 /** What the rows of the benchmark work with: helper loops, commands, caches, and the sizes. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { must } from '../support/process.js'
 import type { Target, TargetName } from '../support/target.js'
@@ -124,9 +124,4 @@ export async function settle(context: Context): Promise<void> {
 export async function dropCaches(context: Context, data: boolean): Promise<void> {
   await settle(context)
   writeFileSync('/proc/sys/vm/drop_caches', data ? '3' : '2')
-}
-
-/** Removes prepared inputs; for rows that make large ones. */
-export function removeInput(context: Context, name: string): void {
-  rmSync(join(context.inputs.path, name), { recursive: true, force: true })
 }

@@ -44,8 +44,8 @@ user $me sh -c 'echo mine > "$0/file"; mkdir "$0/d"; stat -c %u:%g "$0/file"' "$
 ls "$pc" 2>/dev/null && echo 'root got in'
 pid=$(user $me "$pcfs" status --json | sed 's/.*"pid":\\([0-9]*\\).*/\\1/')
 kill -9 "$pid"
-for i in 1 2 3 4 5 6 7 8 9 10; do user $me cat "$pc/file" 2>/dev/null && break; sleep 1; done
-user $me "$pcfs" doctor >&2
+for i in $(seq 30); do user $me cat "$pc/file" 2>/dev/null && break; sleep 1; done
+user $me "$pcfs" doctor >&2 || cat "$work/user/home/log" >&2
 user $me "$pcfs" stop >&2
 user $me sh -c 'touch "$0/x" 2>/dev/null && echo writable' "$pc" || true
 chmod 600 /dev/fuse

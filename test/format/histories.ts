@@ -11,36 +11,60 @@ const NAMES = ['a', 'b.txt', 'db', 'db-wal', 'db-journal'].map((name) => Buffer.
 const START_MS = 1_795_000_000_000
 const HOUR_MS = 3_600_000
 
-const KINDS = [
-  'create',
-  'create',
-  'write',
-  'write',
-  'write',
-  'same',
-  'touch',
-  'chmod',
-  'mkdir',
-  'mkdir',
-  'rename',
-  'rename',
-  'renameDir',
-  'renameDir',
-  'unlink',
-  'unlink',
-  'rmdir',
-  'link',
-  'symlink',
-  'rotate',
-  'hear',
-  'hear',
-  'hear',
-  'hear'
-] as const
+type Kind =
+  | 'create'
+  | 'write'
+  | 'same'
+  | 'touch'
+  | 'chmod'
+  | 'mkdir'
+  | 'rename'
+  | 'renameDir'
+  | 'cross'
+  | 'unlink'
+  | 'rmdir'
+  | 'link'
+  | 'symlink'
+  | 'rotate'
+  | 'hear'
+
+/** How often what happens, for histories of different tempers. */
+const TEMPERS: Readonly<Record<string, Partial<Record<Kind, number>>>> = {
+  everything: {
+    create: 2,
+    write: 3,
+    same: 1,
+    touch: 1,
+    chmod: 1,
+    mkdir: 2,
+    rename: 2,
+    renameDir: 2,
+    cross: 1,
+    unlink: 2,
+    rmdir: 1,
+    link: 1,
+    symlink: 1,
+    rotate: 1,
+    hear: 4
+  },
+  // Moves that form cycles, and directories that come back.
+  directories: {
+    create: 2,
+    mkdir: 4,
+    renameDir: 6,
+    cross: 4,
+    rmdir: 3,
+    unlink: 1,
+    rotate: 1,
+    hear: 5
+  },
+  // Conflicts of conflicts.
+  edits: { create: 1, write: 6, touch: 2, unlink: 1, rename: 1, link: 1, hear: 4 }
+}
 
 /** One thing that happens on one device; what it happens to is picked by `a` and `b`. */
 export interface Step {
-  readonly kind: (typeof KINDS)[number]
+  readonly kind: Kind
   readonly device: number
   readonly a: number
   readonly b: number
@@ -53,20 +77,36 @@ export interface History {
   readonly order: number
 }
 
+function stepOf(kinds: Partial<Record<Kind, number>>): fc.Arbitrary<Step> {
+  const weights = kindsOf(kinds).map(([kind, weight]) => ({ weight, arbitrary: fc.constant(kind) }))
+  return fc.record({
+    kind: fc.oneof(...weights),
+    device: fc.nat(4),
+    a: fc.nat(1000),
+    b: fc.nat(1000)
+  })
+}
+
+function kindsOf(kinds: Partial<Record<Kind, number>>): [Kind, number][] {
+  const found: [Kind, number][] = []
+  for (const [kind, weight] of Object.entries(kinds)) if (isKind(kind)) found.push([kind, weight])
+  return found
+}
+
+function isKind(text: string): text is Kind {
+  return text in (TEMPERS['everything'] ?? {})
+}
+
 /** Any history of two to five devices. */
-export const history: fc.Arbitrary<History> = fc.record({
-  skews: fc.array(fc.integer({ min: -HOUR_MS, max: HOUR_MS }), { minLength: 2, maxLength: 5 }),
-  steps: fc.array(
+export const history: fc.Arbitrary<History> = fc
+  .constantFrom(...Object.values(TEMPERS))
+  .chain((kinds) =>
     fc.record({
-      kind: fc.constantFrom(...KINDS),
-      device: fc.nat(4),
-      a: fc.nat(1000),
-      b: fc.nat(1000)
-    }),
-    { maxLength: 60, size: 'max' }
-  ),
-  order: fc.nat()
-})
+      skews: fc.array(fc.integer({ min: -HOUR_MS, max: HOUR_MS }), { minLength: 2, maxLength: 5 }),
+      steps: fc.array(stepOf(kinds), { maxLength: 60, size: 'max' }),
+      order: fc.nat()
+    })
+  )
 
 /** A fixed sequence of numbers from a seed, for the orders of delivery. */
 export function* numbers(seed: number): Generator<number> {
@@ -108,7 +148,38 @@ export function run(device: Device, devices: readonly Device[], step: Step, nowM
     }
     return
   }
+  if (step.kind === 'cross') {
+    cross(device, pick(devices, step.device + 1) ?? device, { step, nowMs })
+    return
+  }
   change(device, step, nowMs)
+}
+
+/** Two devices each move one of two directories into the other. */
+function cross(
+  one: Device,
+  other: Device,
+  { step, nowMs }: { readonly step: Step; readonly nowMs: number }
+): void {
+  const dirs = one.list().filter(isDir)
+  const first = pick(dirs, step.a)?.entry.node
+  const second = pick(dirs, step.b)?.entry.node
+  if (first === undefined || second === undefined) return
+  const moves: readonly (readonly [Device, NodeId, NodeId])[] = [
+    [one, first, second],
+    [other, second, first]
+  ]
+  for (const [device, node, parent] of moves) {
+    const seen = device.list()
+    const dir = seen.find((each) => each.entry.node === node)
+    const place = { parent, name: NAMES[0] ?? Buffer.from('a') }
+    const isThere = seen.some((each) => each.entry.node === parent)
+    const isTaken = seen.some((each) => each.dir === parent && each.entry.name.equals(place.name))
+    if (!dir || !isThere || isTaken || isBelow(seen, parent, node)) continue
+    const operation = device.begin(nowMs)
+    operation.rename(dir, place)
+    operation.commit()
+  }
 }
 
 /** A device's paths with what is there. */

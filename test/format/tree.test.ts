@@ -364,7 +364,30 @@ t.test('a stored name outranks a derived one', async (t) => {
   t.equal(tree[lengthened ?? ''], 'file 2')
 })
 
+t.test('removing the winner of a name does not give the name to the loser', async (t) => {
+  const world = new World()
+  world.create(0, '/a')
+  world.create(1, '/a')
+  world.sync()
+  world.remove(0, '/a')
+  t.strictSame(plain(world.tree()), { '/a (conflict, d1, 2026-11-18, HEX)': 'file 1' })
+})
+
+t.test('a copy that has a record is not derived again', async (t) => {
+  const world = new World()
+  world.create(0, '/a')
+  world.sync()
+  world.write(0, '/a')
+  world.write(1, '/a')
+  world.sync()
+  const copy = Object.keys(world.tree()).find((path) => path.includes('conflict')) ?? ''
+  world.rename(0, copy, '/mine')
+  t.strictSame(world.tree(), { '/a': 'file 3', '/mine': 'file 2' })
+  world.remove(1, '/mine')
+  t.strictSame(world.tree(), { '/a': 'file 3' })
+})
+
 t.test('the root of an empty drive is an empty directory', async (t) => {
   const tree = materialise(new Map(), { deviceName: () => 'd' })
-  t.strictSame(tree, { dirs: new Map([[ROOT_ID, []]]), orphans: [] })
+  t.strictSame(tree, { dirs: new Map([[ROOT_ID, []]]), orphans: [], displaced: [] })
 })

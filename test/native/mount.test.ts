@@ -123,3 +123,14 @@ await test(
     match(result.out ?? '', /No space left on device\n0\nkept\n0\nkept\n/)
   }
 )
+
+await test(
+  'what changes elsewhere is seen at once, whatever the kernel had cached',
+  { skip },
+  async (t) => {
+    const script = `cd "$1"; echo hello > a; for i in 1 2; do cat a; ls; test -e b; echo $?; done
+    exec 3<a; sleep 1.5; ls; cat b; echo; stat -c %s b; test -e a; echo $?; cat <&3`
+    const result = await onMount(t, script, 'elsewhere')
+    equal(result.out, 'hello\na\n1\nhello\na\n1\nb\nhel\n3\n1\nhel')
+  }
+)

@@ -1,7 +1,7 @@
 import { equal, ok } from 'node:assert/strict'
 import { test, type Test } from 'tap'
 import { ATTR, EVENT } from '../../src/fuse/native.js'
-import { FakeKernel, type Reply } from './fake-kernel.js'
+import { FakeKernel, type Notice, type Reply } from './fake-kernel.js'
 import { OP, record } from './tiny-fs.js'
 
 const DT_REG = 8
@@ -273,4 +273,16 @@ await test('invalidations reach the kernel, equal ones that wait only once', asy
   )
   equal(inode?.body.readBigInt64LE(8), 4096n)
   equal(inode?.body.readBigInt64LE(16), 8192n)
+})
+
+await test('a flood of changed names becomes one notice for all names', async (t) => {
+  const kernel = withRoot(t)
+  kernel.init()
+  const count = 150_000
+  for (let i = 0; i < count; i++) kernel.session.invalidateEntry(1, Buffer.from(`n${i}`))
+  kernel.session.invalidateInode(77, 0, 0)
+  const isLast = ({ code, body }: Notice): boolean => code === 2 && body.readBigUInt64LE(0) === 77n
+  await kernel.until(() => kernel.notices.some(isLast), 20_000)
+  ok(kernel.notices.some(({ code }) => code === 8))
+  ok(kernel.notices.length < count)
 })

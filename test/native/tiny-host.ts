@@ -4,7 +4,7 @@
  * own mount.
  */
 import { execFile } from 'node:child_process'
-import { readdirSync, statfsSync } from 'node:fs'
+import { readdirSync, rmSync, statfsSync } from 'node:fs'
 import { OP, TinyFs } from './tiny-fs.js'
 
 const [mountpoint = '', script = '', mode = ''] = process.argv.slice(2)
@@ -33,7 +33,19 @@ if (mode === 'self') {
 if (mode === 'silent') filesystem.silent.add(OP.statfs)
 if (mode === 'stalled')
   setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000), 300)
-const options = { timeout: 20_000, cwd: '/' }
+if (mode === 'elsewhere')
+  // What another device would cause: `a` (inode 2) is cut to 3 bytes and renamed to `b`.
+  setTimeout(() => {
+    const { session } = filesystem
+    session.truncate(2, 3, 1n)
+    session.removeDirent(1, Buffer.from('a'))
+    session.addDirent(1, Buffer.from('b'), 2, 8)
+    session.invalidateEntry(1, Buffer.from('a'))
+    session.invalidateEntry(1, Buffer.from('b'))
+    session.invalidateInode(2, 0, 0)
+  }, 700)
+// An environment of its own: a sanitizer preloaded here is not the script's.
+const options = { timeout: 20_000, cwd: '/', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } }
 await new Promise<void>((resolve) => {
   execFile('bash', ['-c', script, 'bash', mountpoint], options, (error, stdout, stderr) => {
     if (error) result['failed'] = [error.code, stdout, stderr]
@@ -51,4 +63,5 @@ else
   )
 if (result['unmount'] !== 'ok' && mode !== 'close')
   await filesystem.session.unmount({ lazy: true }).catch(() => undefined)
+rmSync(filesystem.directory, { recursive: true, force: true })
 process.stdout.write(`${JSON.stringify(result)}\n`)

@@ -36,7 +36,7 @@ export class Pcfs {
   lastMount = ''
   private readonly phraseFile: string
   private readonly mountArgs: readonly string[]
-  private readonly forget: () => void
+  private forget: () => void = () => undefined
 
   constructor(options: PcfsOptions) {
     this.home = join(options.folder, 'home')
@@ -45,10 +45,6 @@ export class Pcfs {
     this.mountArgs = options.mountArgs ?? FULL_POSIX
     // An empty bootstrap list means no network at all.
     this.env = { PCFS_HOME: this.home, PCFS_BOOTSTRAP: '', ...options.env }
-    this.forget = onEarlyEnd(() => {
-      for (const pid of this.processes()) signal(pid, 'SIGKILL')
-      forceUnmountNow(this.dir)
-    })
   }
 
   /** Runs one pcfs command on this home. */
@@ -82,7 +78,7 @@ export class Pcfs {
    */
   async mount(timeoutMs = 60_000): Promise<void> {
     await this.init()
-    this.makeDir()
+    this.prepareMount()
     const result = await this.cli(['mount', this.dir, ...this.mountArgs], timeoutMs)
     if (result.code !== 0) throw new Error(`pcfs mount: ${describe(result)}`)
   }
@@ -94,7 +90,7 @@ export class Pcfs {
    */
   async mountUnsupervised(timeoutMs = 60_000): Promise<boolean> {
     await this.init()
-    this.makeDir()
+    this.prepareMount()
     const args = ['mount', this.dir, '--no-supervise', ...this.mountArgs]
     const result = await this.cli(args, timeoutMs)
     this.lastMount = describe(result)
@@ -103,8 +99,13 @@ export class Pcfs {
     throw new Error(`pcfs mount: ${this.lastMount}\n${this.logTail()}`)
   }
 
-  /** Makes the mount point, without touching what a crash may have left mounted there. */
-  private makeDir(): void {
+  /** Before each mount: the mount point, not touching what a crash left there, and the clean-up. */
+  private prepareMount(): void {
+    this.forget()
+    this.forget = onEarlyEnd(() => {
+      for (const pid of this.processes()) signal(pid, 'SIGKILL')
+      forceUnmountNow(this.dir)
+    })
     if (findMount(this.dir) === null) mkdirSync(this.dir, { recursive: true })
   }
 

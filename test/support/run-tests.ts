@@ -32,7 +32,7 @@ import { summarize, type TapSummary } from './tap-summary.js'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 const JOBS = 2
-const TIMEOUT_S = 120
+const TIMEOUT_S = 600
 /** How long what a test started may take to end after the test itself. */
 const GRACE_MS = 3000
 
