@@ -1,9 +1,10 @@
 /**
- * A whole filesystem without a mount: a native session on a socket pair, a real store thread, a home
- * in a temporary folder; and what may happen to it: a crash, a power loss, a remount, a lost index.
+ * A whole filesystem without a mount: a native session on a socket pair, a real store thread, a
+ * home in a temporary folder; and what may happen to it: a crash, a power loss, a remount, a lost
+ * index.
  *
- * A crash is simulated by going on with a copy of the home, taken while nothing in this process runs
- * and the store's thread is idle, that is at the very instant that a kill would have struck.
+ * A crash is simulated by going on with a copy of the home, taken while nothing in this process
+ * runs and the store's thread is idle, that is at the very instant that a kill would have struck.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
