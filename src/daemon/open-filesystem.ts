@@ -132,6 +132,9 @@ function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index
   })
 }
 
+/** The fault points inside of native code; all others are JavaScript's. */
+const NATIVE_FAULT = /^(write|sync)\./
+
 /** Opens the filesystem of a home and mounts it. */
 export const openFilesystem: OpenFilesystem = async (options) =>
   openInSteps(async (stack) => {
@@ -140,7 +143,10 @@ export const openFilesystem: OpenFilesystem = async (options) =>
     let dispatcher: Dispatcher | null = null
     const session = mountSession(native, options, () => dispatcher?.work())
     stack.push(() => session.close())
-    if (faultPlan) session.setFault(faultPlan.name, faultPlan.countdown)
+    // Native code knows only its own points, and refuses other names.
+    if (faultPlan !== null && NATIVE_FAULT.test(faultPlan.name)) {
+      session.setFault(faultPlan.name, faultPlan.countdown)
+    }
     const { client: store, info } = await StoreClient.open({
       keyringPath: home.keyring,
       storeDirectory: home.store,

@@ -53,7 +53,9 @@ export interface Row {
   readonly name: string
   readonly title: string
   readonly unit: 's' | 'us' | 'bytes' | 'MB'
-  /** Operations or bytes behind one value, to show a rate; null: the value itself is what counts. */
+  /**
+   * Operations or bytes behind one value, to show a rate; null: the value itself is what counts.
+   */
   readonly per: ((sizes: Sizes) => { readonly count: number; readonly what: string }) | null
   /** Targets on which it makes sense; all when null. */
   readonly only: readonly TargetName[] | null

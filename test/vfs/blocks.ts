@@ -31,3 +31,8 @@ export async function leakedBlocks(volume: TestVolume): Promise<number[]> {
     (block) => !known.has(block)
   )
 }
+
+/** Blocks that are kept as history. */
+export function historyBlocks(volume: TestVolume): number {
+  return historyRuns(volume).reduce((sum, run) => sum + run.count, 0)
+}
