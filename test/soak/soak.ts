@@ -1,7 +1,8 @@
 /**
- * The long runs that are too slow for every change: hundreds of crashes and power losses, hours of the
- * exerciser. `node dist/test/soak/soak.js [HOURS]` (default 1) goes through the suites again and again
- * with new seeds until the time is over, and stops at the first failure, whose seed is in the output.
+ * The long runs that are too slow for every change: hundreds of crashes and power losses, hours of
+ * the exerciser. `node dist/test/soak/soak.js [HOURS]` (default 1) goes through the suites again
+ * and again with new seeds until the time is over, and stops at the first failure, whose seed is in
+ * the output.
  */
 import { join } from 'node:path'
 import { run } from '../support/process.js'
