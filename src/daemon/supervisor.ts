@@ -1,6 +1,7 @@
 /**
- * Keeps a daemon alive: when it dies it is started again, later and later while it keeps dying. A daemon that ends by itself was
- * asked to, and stays down; so does one whose start fails for a reason that waiting does not mend.
+ * Keeps a daemon alive: when it dies it is started again, later and later while it keeps dying. A
+ * daemon that ends by itself was asked to, and stays down; so does one whose start fails for a
+ * reason that waiting does not mend.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
