@@ -71,6 +71,10 @@ t.test('too long files, functions and lines are found', async (t) => {
   t.match(planted('src/vfs/x.ts', 'a\n'.repeat(401)), [/401 lines/])
   t.strictSame(planted('src/vfs/x.ts', 'a\n'.repeat(400)), [])
   t.match(planted('native/x.cc', `//${'x'.repeat(99)}\n`), [/x\.cc:1: more than 100 columns/])
+  const title = `t.test('${'x'.repeat(99)}', async () => {\n`
+  t.strictSame(planted('test/x.test.ts', title), [])
+  t.match(planted('test/x.test.ts', `// ${title}`), [/more than 100 columns/])
+  t.match(planted('src/vfs/x.ts', title), [/more than 100 columns/])
   const body = (lines: number): string => `function f(): void {\n${'  a()\n'.repeat(lines)}}\n`
   t.match(planted('src/vfs/x.ts', body(69)), [/x\.ts:1: a function of 71 lines/])
   t.strictSame(planted('src/vfs/x.ts', body(68)), [])

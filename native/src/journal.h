@@ -4,7 +4,8 @@
 // Segment header, 64 bytes: magic "PCFSJRNL", u32 version 1, u32 header length 64, u64 segmentId,
 // u64 firstSeq, u64 salt, zeros. Entry: u32 crc32c (over the 8 salt bytes, then everything after
 // the crc field, padding included), u32 payloadLength, u64 seq, u8 type, 7 zero bytes, payload,
-// zero padding to 8. Little endian. Sequences rise by one; the journal ends where that or the crc fails.
+// zero padding to 8. Little endian. Sequences rise by one; the journal ends where that or the crc
+// fails.
 #pragma once
 
 #include <deque>

@@ -2,7 +2,8 @@
 //
 // Locks, in the order in which they may be taken: tokenMutex_ alone; mutex_ (tables and content
 // state; never held across disk I/O but short page-cache transfers), then any one of: the
-// journal's, eventMutex_, the slots', the undo file's, syncMutex_, notifyMutex_, resumeMutex_, tokenMutex_.
+// journal's, eventMutex_, the slots', the undo file's, syncMutex_, notifyMutex_, resumeMutex_,
+// tokenMutex_.
 #pragma once
 
 #include <poll.h>

@@ -10,6 +10,11 @@
 #include "session.h"
 
 namespace pcfs {
+namespace {
+
+constexpr int64_t kFullPatienceNs = 5000000000;
+
+}  // namespace
 
 void Session::sync() {
   {
@@ -22,6 +27,7 @@ void Session::sync() {
 void Session::syncMain() {
   pthread_setname_np(pthread_self(), "pcfs-sync");
   int64_t lastNs = monoNs();
+  int64_t fullSinceNs = 0;  // 0: the journal had room for the last MARK
   std::unique_lock<std::mutex> lock(syncMutex_);
   while (!stopping_) {
     if (syncWaiters_.empty() && !syncAsked_) {
@@ -42,9 +48,18 @@ void Session::syncMain() {
     const bool done = syncRound(waiters);
     lastNs = monoNs();
     lock.lock();
-    if (done) continue;
+    if (done) {
+      fullSinceNs = 0;
+      continue;
+    }
     // The journal is full: JavaScript was told and brings a segment. Those who wait go on waiting.
-    syncWaiters_.insert(syncWaiters_.begin(), waiters.begin(), waiters.end());
+    // Unless the disk stays full: then an fsync fails, rather than wait for who knows how long.
+    if (fullSinceNs == 0) fullSinceNs = lastNs;
+    if (lastNs - fullSinceNs > kFullPatienceNs) {
+      answerSync(waiters, ENOSPC);
+    } else {
+      syncWaiters_.insert(syncWaiters_.begin(), waiters.begin(), waiters.end());
+    }
     syncAsked_ = true;
     syncCv_.wait_for(lock, std::chrono::milliseconds(20), [this] { return stopping_.load(); });
   }

@@ -10,6 +10,8 @@ const END_MS = 30_000
 
 // A terminal that goes away does not concern us.
 process.on('SIGHUP', () => undefined)
+// Nor do last words that a full disk has no room for: the event, unheard, would end the process.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
 try {
   const config = decodeConfig(process.argv[2])

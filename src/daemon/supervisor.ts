@@ -1,7 +1,7 @@
 /**
- * Keeps a daemon alive: when it dies its dead mount is taken away, so that nobody gets stuck in it,
- * and it is started again, later and later while it keeps dying. A daemon that ends by itself was
- * asked to, and stays down; so does one whose start fails for a reason that waiting does not mend.
+ * Keeps a daemon alive: when it dies it is started again, later and later while it keeps dying. A
+ * daemon that ends by itself was asked to, and stays down; so does one whose start fails for a
+ * reason that waiting does not mend.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
@@ -57,9 +57,11 @@ export async function supervise(options: SupervisorOptions): Promise<number> {
     const began = performance.now()
     const life = await runOnce(options, config, first ? onBirth : () => undefined)
     if (life.how === 'ended' || signal.aborted) return 0
-    await clearMount(config).catch((err: unknown) => log.error({ err }, 'a dead mount stays'))
+    // A dead mount answers ENOTCONN; the next life replaces it just before it mounts. Taken away
+    // here, programs would write into the bare directory meanwhile, and the mount would hide it.
     const { birth } = life
     if (birth.kind === 'failed' && (first || LASTING.has(birth.failure.kind))) {
+      await clearMount(config).catch((err: unknown) => log.error({ err }, 'a dead mount stays'))
       log.error({ ...birth.failure }, 'the daemon does not start')
       return 1
     }
@@ -67,7 +69,10 @@ export async function supervise(options: SupervisorOptions): Promise<number> {
     const ms = backoffMs(deaths, BACKOFF)
     log.error({ exit: life.exit, deaths, ms }, 'the daemon died; it is started again')
     await sleep(ms, undefined, { signal }).catch(() => undefined)
-    if (signal.aborted) return 0
+    if (signal.aborted) {
+      await clearMount(config).catch((err: unknown) => log.error({ err }, 'a dead mount stays'))
+      return 0
+    }
     // A planned death is over with the first life.
     config = { ...config, fault: null }
   }

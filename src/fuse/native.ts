@@ -1,10 +1,12 @@
 /**
- * The typed door to the C++ addon in `native/`: loads it and declares what it offers. No policy here.
+ * The typed door to the C++ addon in `native/`: loads it and declares what it offers. No policy
+ * here.
  *
- * Words: an `ino` is a safe integer; every offset and length is in bytes; `…Ns` is nanoseconds since
- * 1970 as a bigint; a `slot` is the index of a request that waits for an answer. Every call is
- * synchronous and short unless it says otherwise, may be made from the main thread only (the worker
- * uses {@link Native.attach}), and throws an `Error` whose `code` is an errno name when it fails.
+ * Words: an `ino` is a safe integer; every offset and length is in bytes; `…Ns` is nanoseconds
+ * since 1970 as a bigint; a `slot` is the index of a request that waits for an answer. Every call
+ * is synchronous and short unless it says otherwise, may be made from the main thread only (the
+ * worker uses {@link Native.attach}), and throws an `Error` whose `code` is an errno name when it
+ * fails.
  */
 import { createRequire } from 'node:module'
 
@@ -62,7 +64,10 @@ export const EVENT = {
   interrupted: 6,
   /** (0 unmounted | 1 aborted | 2 error, errno) no request will come any more; then `close`. */
   ended: 7,
-  /** (errno, fileId or 0 for the journal) a background sync failed: bytes may not survive power loss. */
+  /**
+   * (errno, fileId or 0 for the journal) a background sync failed: bytes may not survive power
+   * loss.
+   */
   syncFailed: 8,
   /** (ino, fileId) a write bound it to a slot on offer; comes before its `dirtied`. */
   bound: 9,
@@ -156,8 +161,8 @@ export type Stats = Readonly<Record<string, number>>
 /** What both the main thread and the worker may call; safe while requests are served. */
 export interface ContentAccess {
   /**
-   * Copies the frozen bytes of [fileOffset, fileOffset + buffer.length), as they were at the freeze,
-   * to their places in `buffer`; other bytes of it are untouched. Blocks on disk.
+   * Copies the frozen bytes of [fileOffset, fileOffset + buffer.length), as they were at the
+   * freeze, to their places in `buffer`; other bytes of it are untouched. Blocks on disk.
    * @returns pairs [start, end) of file offsets that were copied, ascending; empty if not frozen
    */
   readFrozen(ino: number, fileOffset: number, buffer: Uint8Array): Float64Array
@@ -184,7 +189,9 @@ export interface ContentAccess {
 export interface Session extends ContentAccess {
   /** For {@link Native.attach}. */
   readonly id: number
-  /** All slots; request `s` begins with its fuse_in_header at `s * slotBytes`. Copy what you keep. */
+  /**
+   * All slots; request `s` begins with its fuse_in_header at `s * slotBytes`. Copy what you keep.
+   */
   readonly slab: ArrayBuffer
   readonly slotBytes: number
 
@@ -219,22 +226,25 @@ export interface Session extends ContentAccess {
   resume(slot: number): boolean
 
   /**
-   * Inserts or updates `count` inode records. Of an inode with local state (bound, dirty or open for
-   * writing) size, mtime, ctime, base and allocation stay, unless its
+   * Inserts or updates `count` inode records. Of an inode with local state (bound, dirty or open
+   * for writing) size, mtime, ctime, base and allocation stay, unless its
    * flags have bit 0. Flags bit 1: it has no extended attributes, which is then answered natively.
    * rdev is encoded as the kernel sends it in MKNOD.
    */
   putInodes(records: Uint8Array, count: number): void
   /** Writes the current record. @returns false: unknown */
   getInode(ino: number, record: Uint8Array): boolean
-  /** As getInode, but size, mtime, ctime and base as they were at the freeze. @returns false: not frozen */
+  /**
+   * As getInode, but size, mtime, ctime and base as they were at the freeze. @returns false: not
+   * frozen
+   */
   getFrozen(ino: number, record: Uint8Array): boolean
   /** Changes the fields that `mask` ({@link ATTR}) names. @throws ENOENT unknown */
   setAttr(ino: number, mask: number, record: Uint8Array): void
   /**
-   * New base content: all non-valid bytes below `baseEnd` are to be filled from it. When a freeze was
-   * ingested, call this before `thaw` with the size of the freeze: native lowers `baseEnd` to the
-   * least size that the file has had since, so that bytes cut off meanwhile do not come back.
+   * New base content: all non-valid bytes below `baseEnd` are to be filled from it. When a freeze
+   * was ingested, call this before `thaw` with the size of the freeze: native lowers `baseEnd` to
+   * the least size that the file has had since, so that bytes cut off meanwhile do not come back.
    */
   setBase(ino: number, baseEnd: number, baseEpoch: number): void
   /**
@@ -269,8 +279,8 @@ export interface Session extends ContentAccess {
   /**
    * Offers `count` empty slots of `slotBytes` from `base` on: the first write to a new, empty,
    * unbound file that ends within `slotBytes` is bound to the next slot by native itself (journals
-   * BIND, event `bound`), without coming to JavaScript. The caller must not use these slots, and must
-   * not take "unbound" for granted until it took the events: ask `binding`. The file cannot be
+   * BIND, event `bound`), without coming to JavaScript. The caller must not use these slots, and
+   * must not take "unbound" for granted until it took the events: ask `binding`. The file cannot be
    * removed before its last slot is taken.
    */
   offerSlots(fileId: number, base: number, slotBytes: number, count: number): void
@@ -291,7 +301,9 @@ export interface Session extends ContentAccess {
   /** Native writes may dirty this many further bytes before WRITE comes to JavaScript. At first
    * unlimited. */
   setWriteBudget(bytes: number): void
-  /** Journals TRUNCATE and cuts or extends; mtime and ctime become `timeNs`. @returns its sequence */
+  /**
+   * Journals TRUNCATE and cuts or extends; mtime and ctime become `timeNs`. @returns its sequence
+   */
   truncate(ino: number, size: number, timeNs: bigint): number
   /** Journals ZERO: the range reads as zeros and is dirty. Size becomes max(size, newSize).
    * @throws ENXIO not bound that far @returns its sequence */
@@ -306,7 +318,9 @@ export interface Session extends ContentAccess {
   journalOpen(options: JournalOpenOptions): void
   /** Gives a segment to switch to (header is written at the switch); fd is taken over. Up to 4. */
   journalSpare(fd: number, segmentId: number, limit: number): void
-  /** Appends a META entry. @returns its sequence @throws EAGAIN full and no spare; EFBIG too long */
+  /**
+   * Appends a META entry. @returns its sequence @throws EAGAIN full and no spare; EFBIG too long
+   */
   journalAppend(payload: Uint8Array, length: number): number
   /** The sequence of the last entry that is no MARK, or nextSeq - 1 when there is none. */
   lastSeq(): number
@@ -326,7 +340,9 @@ export interface Session extends ContentAccess {
 
   /** The kernel forgets (parent, name), and the cached listing and attributes of parent. */
   invalidateEntry(parent: number, name: Uint8Array): void
-  /** The kernel forgets attributes and cached bytes. length 0 = to the end; offset -1 = attributes. */
+  /**
+   * The kernel forgets attributes and cached bytes. length 0 = to the end; offset -1 = attributes.
+   */
   invalidateInode(ino: number, fileOffset: number, length: number): void
 
   /** Fault points: SIGKILL to this process when the named point is passed the `countdown`-th time:

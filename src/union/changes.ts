@@ -8,7 +8,9 @@
 import { toLinkId, type LinkId } from '../format/ids.js'
 import { Row, readSafe } from './row.js'
 
-/** A name as stored: one character per byte (latin1), so that any bytes survive and compare fast. */
+/**
+ * A name as stored: one character per byte (latin1), so that any bytes survive and compare fast.
+ */
 export type Name = string
 
 /** What a directory entry points at. */

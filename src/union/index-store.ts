@@ -61,7 +61,14 @@ export class Index {
   static open(directory: string): Index {
     try {
       return new Index(
-        open({ path: directory, encoding: 'binary', keyEncoding: 'binary', maxDbs: 8 })
+        open({
+          path: directory,
+          encoding: 'binary',
+          keyEncoding: 'binary',
+          maxDbs: 8,
+          // Its batch of a turn fails by a promise that nobody holds, which would end the process.
+          eventTurnBatching: false
+        })
       )
     } catch (cause) {
       throw new FsError('EIO', 'the index is damaged: run `pcfs doctor --rebuild-index`', { cause })
@@ -180,7 +187,8 @@ export class Index {
     try {
       await this.#root.batch(() => this.#write(cut))
       await this.#root.flushed
-    } catch (cause) {
+    } catch (error) {
+      const cause = await reasonOf(error)
       const full = String(cause).includes('MDB_MAP_FULL') || String(cause).includes('No space')
       throw new FsError(full ? 'ENOSPC' : 'EIO', 'the index can not be written', { cause })
     }
@@ -189,16 +197,16 @@ export class Index {
 
   #write(cut: Overlay): void {
     for (const [ino, row] of cut.nodes) {
-      void (row ? this.#nodes.put(nodeKey(ino), row.bytes) : this.#nodes.remove(nodeKey(ino)))
+      hush(row ? this.#nodes.put(nodeKey(ino), row.bytes) : this.#nodes.remove(nodeKey(ino)))
     }
     for (const [parent, names] of cut.dirents) {
       for (const [name, dirent] of names) {
         const key = direntKey(parent, name)
-        void (dirent ? this.#dirents.put(key, encodeDirent(dirent)) : this.#dirents.remove(key))
+        hush(dirent ? this.#dirents.put(key, encodeDirent(dirent)) : this.#dirents.remove(key))
       }
     }
     for (const [key, value] of cut.meta) {
-      void (value ? this.#meta.put(key, value) : this.#meta.remove(key))
+      hush(value ? this.#meta.put(key, value) : this.#meta.remove(key))
     }
   }
 
@@ -216,5 +224,23 @@ export class Index {
   /** Closes LMDB; pending changes stay in the journal. */
   async close(): Promise<void> {
     await this.#root.close()
+  }
+}
+
+/** A single write that fails makes its batch fail; that one is waited for, this one is not. */
+function hush(write: Promise<boolean>): void {
+  write.catch(() => undefined)
+}
+
+/** LMDB says only in a second promise, rejected in the same turn, why a commit failed. */
+async function reasonOf(failure: unknown): Promise<unknown> {
+  if (!(failure instanceof Error && 'commitError' in failure)) return failure
+  const { commitError } = failure
+  if (!(commitError instanceof Promise)) return failure
+  const later = new Promise((resolve) => setImmediate(resolve, failure))
+  try {
+    return await Promise.race([commitError, later])
+  } catch (reason) {
+    return reason
   }
 }

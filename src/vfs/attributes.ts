@@ -1,4 +1,6 @@
-/** Operations on a node's attributes: mode, owner, times, extended attributes, the whole drive's. */
+/**
+ * Operations on a node's attributes: mode, owner, times, extended attributes, the whole drive's.
+ */
 import { statfsSync } from 'node:fs'
 import { FsError } from '../base/errors.js'
 import { withAttr, withData } from '../format/edit.js'

@@ -58,6 +58,7 @@ export class Content {
     if (fileOffset + length > FILE_LIMIT) throw new FsError('EFBIG')
     if (killSuidGid) this.parts.attributes.set(ino, { killSuidGid: true })
     this.parts.room.ensure(length)
+    this.parts.volume.parts.journal.ensureSpare()
     this.parts.volume.parts.files.ensure(ino, fileOffset + length)
   }
 
@@ -98,6 +99,7 @@ export class Content {
     if ((row.mode & 0o170000) !== 0o100000) throw new FsError('EINVAL')
     // The size is kept below until it is committed; a file without local bytes would be forgotten.
     volume.parts.files.ensure(ino, 0)
+    volume.parts.journal.ensureSpare()
     volume.parts.plane.truncate(ino, size, volume.parts.clock.nowNs())
     this.#changed(ino, size)
   }
@@ -123,6 +125,7 @@ export class Content {
     const grows = zeroes && !(mode & FALLOC.keepSize)
     const zeroEnd = grows ? end : Math.min(end, size)
     if (zeroEnd > fileOffset) {
+      volume.parts.journal.ensureSpare()
       files.ensure(ino, zeroEnd)
       const newSize = grows ? Math.max(size, end) : size
       plane.zeroRange(ino, fileOffset, zeroEnd - fileOffset, newSize, clock.nowNs())

@@ -103,10 +103,10 @@ export class Filesystem {
       apply
     })
     this.projector = new Projector({ volume: this.volume, store, log })
-    this.names = new Namespace(this.volume)
+    this.space = new Space(this.volume, options.cacheBudgetBytes)
+    this.names = new Namespace(this.volume, this.space)
     this.attributes = new Attributes(this.volume)
     this.directories = new Directories(this.volume)
-    this.space = new Space(this.volume, options.cacheBudgetBytes)
     this.ingester = new Ingester({
       volume: this.volume,
       store,
@@ -187,6 +187,7 @@ export class Filesystem {
   /** The data plane has taken the spare journal segment into use. */
   onJournalLow(): void {
     this.volume.parts.journal.onSwitched()
+    this.#ensureSpare()
   }
 
   /** The data plane reports that nothing can reach an unlinked file any more. */
@@ -287,7 +288,17 @@ export class Filesystem {
     journal.release(Math.min(this.#cutSeq, tracker.committedSeq()))
   }
 
+  /** On a full disk the next tick tries again; until then what needs a segment gets ENOSPC. */
+  #ensureSpare(): void {
+    try {
+      this.volume.parts.journal.ensureSpare()
+    } catch (error) {
+      this.options.log.warn({ err: error }, 'the journal has no room to grow')
+    }
+  }
+
   #tick(): void {
+    this.#ensureSpare()
     if (this.volume.parts.index.pendingCount > 0) this.#checkpointSoon()
     this.space.tend()
   }

@@ -4,12 +4,13 @@
  * A segment is a preallocated file `<id>.seg` in the home's `journal/`. One is being written, one
  * lies ready as its successor, and those behind are kept until everything in them is both in the
  * Corestore and in the index. A finished segment becomes a spare again, so that the fdatasync of an
- * fsync has no new blocks to allocate. Entry numbers go on without a gap: a recycled segment's stale
- * entries are recognised because theirs do not follow.
+ * fsync has no new blocks to allocate. Entry numbers go on without a gap: a recycled segment's
+ * stale entries are recognised because theirs do not follow.
  *
  * Layout (also in format/FORMAT.md): 64-byte header `PCFSJRNL`, u32 version, u32 header length,
  * u64 segment id, u64 first seq, u64 salt; then entries: u32 crc32c (seeded with the salt, over all
- * that follows, the zeros up to 8 too), u32 payload length, u64 seq, u8 type, 7 zero bytes, payload, zeros up to 8.
+ * that follows, the zeros up to 8 too), u32 payload length, u64 seq, u8 type, 7 zero bytes,
+ * payload, zeros up to 8.
  */
 import {
   closeSync,
@@ -218,9 +219,16 @@ export class Journal {
     return this.lastSeq
   }
 
-  /** The spare was taken into use: readies the next. */
+  /** The spare was taken into use. */
   onSwitched(): void {
     this.#spares--
+  }
+
+  /**
+   * Sees to it that a spare lies ready, so that the data plane need not refuse an entry.
+   * @throws {Error} ENOSPC
+   */
+  ensureSpare(): void {
     if (this.#spares < 1) this.addSpare()
   }
 
@@ -276,8 +284,13 @@ export class Journal {
   #prepare(id: number): number {
     const fd = openSync(this.#path(id), 'w+', 0o600)
     const zeros = Buffer.alloc(1024 * 1024)
-    for (let at = 0; at < SEGMENT_BYTES; at += zeros.length) {
-      writeSync(fd, zeros, 0, zeros.length, at)
+    try {
+      for (let at = 0; at < SEGMENT_BYTES;) at += writeSync(fd, zeros, 0, zeros.length, at)
+    } catch (error) {
+      // Half a segment would only keep the disk full.
+      closeSync(fd)
+      unlinkSync(this.#path(id))
+      throw error
     }
     return fd
   }

@@ -13,6 +13,7 @@ import { Row } from '../union/row.js'
 import { contentMapOf, dataWinner } from '../format/winner.js'
 import { ATTR, PLAIN } from './plane.js'
 import { deadKey } from './history.js'
+import type { Space } from './space.js'
 import type { Caller, Volume } from './volume.js'
 
 /** Longest name, bytes (NAME_MAX). */
@@ -84,7 +85,10 @@ export function nameBytes(name: Name): Buffer {
 
 /** See the file's head. */
 export class Namespace {
-  constructor(private readonly volume: Volume) {}
+  constructor(
+    private readonly volume: Volume,
+    private readonly room: Pick<Space, 'ensureNode'>
+  ) {}
 
   /** The node that a name stands for, or null. @throws {FsError} ENOENT, ENOTDIR, ENAMETOOLONG */
   lookup(at: At): number | null {
@@ -102,6 +106,7 @@ export class Namespace {
     const { author, index } = this.volume.parts
     const dir = this.volume.directory(at.parent)
     if (index.dirent(at.parent, at.name)) throw new FsError('EEXIST')
+    this.room.ensureNode()
     const reserved = author.reserve(1)
     const { row, write } = this.#newRow(node, dir, caller, this.#placeOf(at))
     const isDir = isDirectory(row)
@@ -125,6 +130,7 @@ export class Namespace {
   makeUnnamed(parent: number, mode: number, caller: Caller): number {
     const { author } = this.volume.parts
     const dir = this.volume.directory(parent)
+    this.room.ensureNode()
     const reserved = author.reserve(1)
     if (reserved.length > 0) this.volume.apply(reserved)
     const { row } = this.#newRow({ mode }, dir, caller, null)
@@ -149,14 +155,13 @@ export class Namespace {
     this.#remove(at, victim)
   }
 
-  /**
-   * Gives a node another name. @throws {FsError} EEXIST, ENOENT, EPERM (a directory)
-   */
+  /** Gives a node another name. @throws {FsError} EEXIST, ENOENT, EPERM (a directory), ENOSPC */
   link(ino: number, at: At): void {
     checkName(at.name)
     const { author, index } = this.volume.parts
     const dir = this.volume.directory(at.parent)
     if (index.dirent(at.parent, at.name)) throw new FsError('EEXIST')
+    this.room.ensureNode()
     const old = this.volume.current(ino)
     if (isDirectory(old)) throw new FsError('EPERM')
     const reserved = author.reserve(0)

@@ -26,6 +26,7 @@ const LOOK_MS = 250
 export class Space {
   #lookedMs = -Infinity
   #budget = 0
+  #freeBytes = 0
 
   /**
    * @param volume whose spool it watches
@@ -50,6 +51,18 @@ export class Space {
     plane.setWriteBudget(Math.max(this.#budget, 0))
     if (this.#budget < bytes) throw new FsError('ENOSPC', 'the disk that holds the home is full')
     this.#budget -= bytes
+  }
+
+  /**
+   * Refuses a new node when even what is kept back for commits is used up: names alone can fill a
+   * disk, and without a rest of it no commit, hence no removal, could ever make room again.
+   * @throws {FsError} ENOSPC
+   */
+  ensureNode(): void {
+    if (this.volume.parts.clock.monotonicMs() - this.#lookedMs > LOOK_MS) this.#look()
+    if (this.#freeBytes < RESERVE_BYTES / 2) {
+      throw new FsError('ENOSPC', 'the disk that holds the home is full')
+    }
   }
 
   /** Bytes that are written and not ingested. */
@@ -104,7 +117,8 @@ export class Space {
   #look(): void {
     const { clock, files } = this.volume.parts
     const disk = statfsSync(files.directory)
-    const free = disk.bavail * disk.bsize - RESERVE_BYTES - this.backlogBytes()
+    this.#freeBytes = disk.bavail * disk.bsize
+    const free = this.#freeBytes - RESERVE_BYTES - this.backlogBytes()
     this.#budget = Math.floor(free / 2)
     if (this.#budget < MIN_BUDGET_BYTES) this.#budget = 0
     this.#lookedMs = clock.monotonicMs()

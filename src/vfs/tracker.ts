@@ -127,8 +127,8 @@ export class Tracker {
 
   /**
    * The batch's cut is at `seq`: what becomes dirty from now on is in later entries.
-   * @param hearEvents calls `noteFile` for what was dirtied and not heard of yet: that may have been
-   *   before the cut, so it needs the journal from the cut before
+   * @param hearEvents calls `noteFile` for what was dirtied and not heard of yet: that may have
+   *   been before the cut, so it needs the journal from the cut before
    */
   cut(batch: Batch, seq: number, hearEvents: () => void = () => undefined): void {
     this.#pendingSeq = Math.min(this.#cutSeq, ...batch.files.map((ino) => this.#since(ino)))

@@ -1,5 +1,5 @@
 /** What the rows of the benchmark work with: helper loops, commands, caches, and the sizes. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { must } from '../support/process.js'
 import type { Target, TargetName } from '../support/target.js'
@@ -53,7 +53,9 @@ export interface Row {
   readonly name: string
   readonly title: string
   readonly unit: 's' | 'us' | 'bytes' | 'MB'
-  /** Operations or bytes behind one value, to show a rate; null: the value itself is what counts. */
+  /**
+   * Operations or bytes behind one value, to show a rate; null: the value itself is what counts.
+   */
   readonly per: ((sizes: Sizes) => { readonly count: number; readonly what: string }) | null
   /** Targets on which it makes sense; all when null. */
   readonly only: readonly TargetName[] | null
@@ -124,9 +126,4 @@ export async function settle(context: Context): Promise<void> {
 export async function dropCaches(context: Context, data: boolean): Promise<void> {
   await settle(context)
   writeFileSync('/proc/sys/vm/drop_caches', data ? '3' : '2')
-}
-
-/** Removes prepared inputs; for rows that make large ones. */
-export function removeInput(context: Context, name: string): void {
-  rmSync(join(context.inputs.path, name), { recursive: true, force: true })
 }

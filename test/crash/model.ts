@@ -1,7 +1,7 @@
 /**
- * What the crash harness knows about a folder: a small tree in memory, seeded random operations that
- * are valid on it, and their effect. Pure and deterministic: the workload and the verifier both
- * replay the same operations from the seed alone.
+ * What the crash harness knows about a folder: a small tree in memory, seeded random operations
+ * that are valid on it, and their effect. Pure and deterministic: the workload and the verifier
+ * both replay the same operations from the seed alone.
  */
 
 /** A file-system object of the model. Hard links share one. `data` is never changed in place. */

@@ -8,8 +8,8 @@
  * cache and the disk; sync_file_range brings chosen pages to the disk early, out of order. What it
  * cannot show is a disk that lies about flushes. See power-world.ts.
  *
- * PCFS_POWER_ROUNDS (default 12), PCFS_POWER_SECONDS (default 100), PCFS_POWER_SEED, PCFS_POWER_DISK
- * (ext4, xfs; `journal` checks the harness without pcfs).
+ * PCFS_POWER_ROUNDS (default 12), PCFS_POWER_SECONDS (default 100), PCFS_POWER_SEED,
+ * PCFS_POWER_DISK (ext4, xfs; `journal` checks the harness without pcfs).
  */
 import { join } from 'node:path'
 import t from 'tap'

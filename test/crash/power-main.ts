@@ -1,8 +1,8 @@
 /**
  * The power-loss test proper; runs inside of `unshare -m` (see power-loss.test.ts) and prints one
- * JSON line per round. `node power-main.js FOLDER KIND ROUNDS SECONDS SEED`, where KIND is ext4, xfs
- * (a pcfs home on that) or journal (no pcfs: ext4 with data=journal itself, whose state after a loss is
- * a consistent prefix too; this checks the harness).
+ * JSON line per round. `node power-main.js FOLDER KIND ROUNDS SECONDS SEED`, where KIND is ext4,
+ * xfs (a pcfs home on that) or journal (no pcfs: ext4 with data=journal itself, whose state after a
+ * loss is a consistent prefix too; this checks the harness).
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
  * One round of a crash test: workloads run in folders of their own, something terrible happens, the
- * file system is brought back, every folder is compared with its log. Folders of earlier rounds stay
- * and are looked at again, so that a later crash or recovery cannot quietly change them.
+ * file system is brought back, every folder is compared with its log. Folders of earlier rounds
+ * stay and are looked at again, so that a later crash or recovery cannot quietly change them.
  */
 import { join } from 'node:path'
 import type { ChildProcess } from 'node:child_process'

@@ -1,7 +1,7 @@
 /**
- * A file manager (PCManFM on a virtual screen) lists, opens, copies in and trashes files on the mount,
- * and its thumbnails do no harm; `session.sh` does it and checks the files. With PCFS_TEST_SHOTS set
- * to a folder the screenshots are kept there, to be looked at.
+ * A file manager (PCManFM on a virtual screen) lists, opens, copies in and trashes files on the
+ * mount, and its thumbnails do no harm; `session.sh` does it and checks the files. With
+ * PCFS_TEST_SHOTS set to a folder the screenshots are kept there, to be looked at.
  */
 import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'

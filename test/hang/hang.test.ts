@@ -1,7 +1,7 @@
 /**
- * The mount never hangs for good: whatever the daemon or its clients do, processes can be ended, the
- * next `pcfs mount` works, and no content is lost. Every look into the mount is a child process with
- * a kill timer; a mount that is stuck is aborted before anything waits for it.
+ * The mount never hangs for good: whatever the daemon or its clients do, processes can be ended,
+ * the next `pcfs mount` works, and no content is lost. Every look into the mount is a child process
+ * with a kill timer; a mount that is stuck is aborted before anything waits for it.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
  * Loaded into the daemon by NODE_OPTIONS=--import: on SIGUSR2 it does what the file named by
- * PCFS_TEST_PROBE says and writes what came of it beside it (`.result`). So the daemon can be made to
- * stall or to touch its own mount without any code of the product knowing about tests.
+ * PCFS_TEST_PROBE says and writes what came of it beside it (`.result`). So the daemon can be made
+ * to stall or to touch its own mount without any code of the product knowing about tests.
  *
  * Actions: `stall MS`, `sync PATH` (a blocking stat), `async PATH` (many stats by the thread pool).
  */

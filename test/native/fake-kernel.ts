@@ -1,6 +1,6 @@
 /**
- * The kernel's end of a session, in TypeScript over a socketpair: sends requests, collects replies by
- * their unique number, and notifications. What JavaScript must answer goes to `onRequest`.
+ * The kernel's end of a session, in TypeScript over a socketpair: sends requests, collects replies
+ * by their unique number, and notifications. What JavaScript must answer goes to `onRequest`.
  */
 import { closeSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

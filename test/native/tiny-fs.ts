@@ -1,6 +1,7 @@
 /**
- * The smallest control plane that makes a session a filesystem: one flat namespace kept in the native
- * tables, every file in a local file of its own. For tests of the native part on a real mount.
+ * The smallest control plane that makes a session a filesystem: one flat namespace kept in the
+ * native tables, every file in a local file of its own. For tests of the native part on a real
+ * mount.
  */
 import { constants, mkdtempSync, openSync } from 'node:fs'
 import { tmpdir } from 'node:os'

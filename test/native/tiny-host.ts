@@ -1,7 +1,7 @@
 /**
- * Mounts a TinyFs, runs one shell script against it in a child process, unmounts, and prints one line
- * of JSON: argv = mountpoint, script, and optionally a program of this process: 'self' touches its
- * own mount.
+ * Mounts a TinyFs, runs one shell script against it in a child process, unmounts, and prints one
+ * line of JSON: argv = mountpoint, script, and optionally a program of this process: 'self' touches
+ * its own mount.
  */
 import { execFile } from 'node:child_process'
 import { readdirSync, rmSync, statfsSync } from 'node:fs'

@@ -1,7 +1,7 @@
 /**
  * The POSIX suite (`suite.py`): hundreds of small cases about what each system call promises, run
- * by one child process on the target. `PCFS_TEST_TARGET=disk` runs it on the disk's own file system,
- * which is how the suite itself is checked.
+ * by one child process on the target. `PCFS_TEST_TARGET=disk` runs it on the disk's own file
+ * system, which is how the suite itself is checked.
  */
 import { join } from 'node:path'
 import t from 'tap'

@@ -24,14 +24,21 @@ export interface Mounted {
 
 const SCRIPT_MS = 60_000
 
-/** Mounts a new home. */
+/** Mounts a new home in a folder of its own. */
 export async function mounted(t: Test, options: Partial<PcfsOptions> = {}): Promise<Mounted> {
   const folder = makeTempFolder('regression')
-  const pcfs = new Pcfs({ folder: folder.path, ...options })
-  t.teardown(async () => {
-    await pcfs.destroy()
-    folder[Symbol.dispose]()
-  })
+  t.teardown(() => folder[Symbol.dispose]())
+  return mountedIn(t, folder.path, options)
+}
+
+/** Mounts a new home in a folder. */
+export async function mountedIn(
+  t: Test,
+  folder: string,
+  options: Partial<PcfsOptions> = {}
+): Promise<Mounted> {
+  const pcfs = new Pcfs({ folder, ...options })
+  t.teardown(() => pcfs.destroy())
   await pcfs.mount()
   const script = async (command: string, args: readonly string[]): Promise<string> => {
     const run = { cwd: pcfs.dir, timeoutMs: SCRIPT_MS, onStuck: () => pcfs.abort() }

@@ -2,12 +2,12 @@
  * Runs the compiled test files, a bounded number at a time, each in a process and a temporary
  * directory of its own, and prints the totals. A file fails also when it leaves a mount or a
  * process behind. `node dist/test/support/run-tests.js [PATTERN...]` runs the files whose path
- * contains one of the patterns.
+ * contains one of the patterns; without a pattern the source is checked first.
  *
  * A file that needs more than the usual time, or the machine for itself, says so in a comment:
  * `// runner: timeout=600 alone`.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import {
   chmodSync,
   mkdirSync,
@@ -151,8 +151,19 @@ function report(file: TestFile, result: TapSummary & { ms: number }, totals: Tot
   if (result.failed > 0) for (const text of result.failures) console.log(text)
 }
 
-async function runAll(files: readonly TestFile[], run: Run): Promise<Totals> {
-  const totals: Totals = { passed: 0, failed: 0, skipped: 0 }
+/** Types, lint, format and dead code count as one test. */
+function checkSource(totals: Totals): void {
+  const { status, stdout, stderr } = spawnSync('npm', ['run', '--silent', 'check'], {
+    cwd: ROOT,
+    encoding: 'utf8'
+  })
+  if (status === 0) totals.passed++
+  else totals.failed++
+  console.log(`npm run check: ${status === 0 ? 'passed' : 'FAILED'}`)
+  if (status !== 0) console.log(`${stdout}${stderr}`.split('\n').slice(-60).join('\n'))
+}
+
+async function runAll(files: readonly TestFile[], run: Run, totals: Totals): Promise<void> {
   const shared = files.filter(({ alone }) => !alone)
   const lane = async (queue: TestFile[]): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
@@ -161,7 +172,6 @@ async function runAll(files: readonly TestFile[], run: Run): Promise<Totals> {
   }
   await Promise.all(Array.from({ length: JOBS }, async () => lane(shared)))
   await lane(files.filter(({ alone }) => alone))
-  return totals
 }
 
 async function main(): Promise<void> {
@@ -174,8 +184,11 @@ async function main(): Promise<void> {
   const run: Run = { id: String(process.pid), directory: mkdtempSync(join(tmpdir(), 'pcfs-t.')) }
   // Some tests become another user.
   chmodSync(run.directory, 0o755)
-  const files = findFiles(process.argv.slice(2))
-  const totals = await runAll(files, run)
+  const patterns = process.argv.slice(2)
+  const totals: Totals = { passed: 0, failed: 0, skipped: 0 }
+  if (patterns.length === 0) checkSource(totals)
+  const files = findFiles(patterns)
+  await runAll(files, run, totals)
   // On a machine that others use too, a mount outside of our directory may well be theirs.
   const strays = listMounts().filter((entry) => isPcfs(entry) && !before.has(entry.path))
   for (const { path } of process.env['CI'] === undefined ? [] : strays) {

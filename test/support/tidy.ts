@@ -76,6 +76,7 @@ export const TOP_NAMES: readonly string[] = [
 const MAX_FILE_LINES = 400
 const MAX_FUNCTION_LINES = 70
 const MAX_COLUMNS = 100
+const COMMENT = /^\s*(\*|\/\*|\/\/)/
 
 /** Time and chance come from above, as values; only the folders from here up make the real ones. */
 const IMPURE_FROM_ROW = 7
@@ -120,7 +121,9 @@ function checkSize(path: string, text: string): string[] {
     found.push(`${path}: ${lines.length} lines, more than ${MAX_FILE_LINES}`)
   }
   lines.forEach((line, index) => {
-    if (line.length > MAX_COLUMNS) {
+    // Code is laid out by prettier, which keeps a test's title on one line however long it is.
+    const isLong = line.length > MAX_COLUMNS && !(path.startsWith('test/') && !COMMENT.test(line))
+    if (isLong) {
       found.push(`${path}:${index + 1}: more than ${MAX_COLUMNS} columns`)
     }
   })

@@ -63,24 +63,27 @@ t.test('a rename during a commit is in the next one, and nothing is in between',
   t.strictSame(await volume.kernel.readdir(1), ['new'])
 })
 
-t.test('a write during a commit: the commit has the frozen state, the next one the newer', async (t) => {
-  const { volume, midway } = await setUp(t)
-  const { ino } = await volume.kernel.create(1, 'f', 0o644)
-  await volume.kernel.write(ino, 0, Buffer.alloc(100_000, 1))
-  let frozen: Buffer | null = null
-  midway(async () => {
-    await volume.kernel.write(ino, 50_000, Buffer.alloc(100_000, 2))
-    const half = Buffer.alloc(100_000)
-    volume.session.readFrozen(ino, 0, half)
-    frozen = half
-  })
-  await volume.flush()
-  t.ok(Buffer.alloc(100_000, 1).equals(frozen ?? Buffer.alloc(0)))
-  await volume.evict()
-  const expected = Buffer.concat([Buffer.alloc(50_000, 1), Buffer.alloc(100_000, 2)])
-  t.ok((await volume.kernel.read(ino, 0, 200_000)).equals(expected))
-  t.strictSame(await leakedBlocks(volume), [])
-})
+t.test(
+  'a write during a commit: the commit has the frozen state, the next one the newer',
+  async (t) => {
+    const { volume, midway } = await setUp(t)
+    const { ino } = await volume.kernel.create(1, 'f', 0o644)
+    await volume.kernel.write(ino, 0, Buffer.alloc(100_000, 1))
+    let frozen: Buffer | null = null
+    midway(async () => {
+      await volume.kernel.write(ino, 50_000, Buffer.alloc(100_000, 2))
+      const half = Buffer.alloc(100_000)
+      volume.session.readFrozen(ino, 0, half)
+      frozen = half
+    })
+    await volume.flush()
+    t.ok(Buffer.alloc(100_000, 1).equals(frozen ?? Buffer.alloc(0)))
+    await volume.evict()
+    const expected = Buffer.concat([Buffer.alloc(50_000, 1), Buffer.alloc(100_000, 2)])
+    t.ok((await volume.kernel.read(ino, 0, 200_000)).equals(expected))
+    t.strictSame(await leakedBlocks(volume), [])
+  }
+)
 
 t.test('an unlink during a commit leaks no block', async (t) => {
   const { volume, midway } = await setUp(t)
@@ -122,7 +125,11 @@ t.test('what was cut off during a commit does not come back', async (t) => {
   const expected = Buffer.concat([Buffer.alloc(10, 1), Buffer.alloc(99_990)])
   t.ok((await volume.kernel.read(ino, 0, 200_000)).equals(expected))
   await volume.crash()
-  t.ok((await volume.kernel.read((await volume.kernel.lookup(1, 'f')).ino, 0, 200_000)).equals(expected))
+  t.ok(
+    (await volume.kernel.read((await volume.kernel.lookup(1, 'f')).ino, 0, 200_000)).equals(
+      expected
+    )
+  )
 })
 
 t.test('a commit that fails is made again with everything in it', async (t) => {
@@ -145,13 +152,18 @@ t.test('a write that JavaScript has not heard of at the cut keeps the journal', 
   await kernel.write(ino, 0, Buffer.from('first'))
   await volume.flush()
   await kernel.mkdir(1, 'something to commit', 0o755)
-  // Native answers by itself; the event waits until JavaScript comes round.
-  kernel.replyNow(kernel.send(OP_WRITE, ino, TestKernel.writeBody(0, Buffer.from('again'))))
-  const seq = volume.session.lastSeq()
-  const { tracker } = volume.fs.volume.parts
-  const cut = tracker.cut.bind(tracker)
-  tracker.cut = (batch, at, hear) => {
+  const { tracker, plane } = volume.fs.volume.parts
+  const [freeze, cut] = [plane.freeze.bind(plane), tracker.cut.bind(tracker)]
+  let seq = 0
+  plane.freeze = (inos) => {
+    plane.freeze = freeze
+    // Native answers by itself; the event waits until JavaScript comes round.
+    kernel.replyNow(kernel.send(OP_WRITE, ino, TestKernel.writeBody(0, Buffer.from('again'))))
+    seq = volume.session.lastSeq()
     t.notOk(tracker.hasFile(ino), 'it was not heard of before')
+    return freeze(inos)
+  }
+  tracker.cut = (batch, at, hear) => {
     cut(batch, at, hear)
     tracker.cut = cut
     tracker.done()
@@ -159,6 +171,18 @@ t.test('a write that JavaScript has not heard of at the cut keeps the journal', 
     t.ok(tracker.committedSeq() < seq, 'and the journal from before the write is kept')
   }
   await volume.flush()
+})
+
+t.test('a flush takes also what was written in the instant before', async (t) => {
+  const { volume } = await setUp(t)
+  const { kernel } = volume
+  const { ino } = await kernel.create(1, 'f', 0o644)
+  await kernel.write(ino, 0, Buffer.from('first'))
+  await volume.flush()
+  kernel.replyNow(kernel.send(OP_WRITE, ino, TestKernel.writeBody(0, Buffer.from('again'))))
+  await volume.flush()
+  t.notOk(volume.fs.volume.parts.tracker.isDirty)
+  t.strictSame([...volume.session.ranges(ino, 1)], [], 'nothing is dirty')
 })
 
 t.test('a commit whose freeze fails loses nothing of its batch', async (t) => {

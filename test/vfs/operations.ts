@@ -161,6 +161,17 @@ export const event: fc.Arbitrary<Event> = fc.oneof(
   weighted(1, fc.record({ op: is('powerLoss') }))
 )
 
+/** What every sequence begins with, so that names are found more often than not. */
+export const START: readonly Op[] = [
+  { op: 'mkdir', path: 'a', mode: 0o755 },
+  { op: 'mkdir', path: 'b', mode: 0o755 },
+  { op: 'write', path: 'a', at: 0, length: 1, byte: 1 },
+  { op: 'create', path: 'a/a', mode: 0o644 },
+  { op: 'write', path: 'a/a', at: 0, length: 100_000, byte: 7 },
+  { op: 'create', path: 'c', mode: 0o644 },
+  { op: 'write', path: 'c', at: 0, length: 5000, byte: 9 }
+]
+
 /** The bytes of a write: they tell which write they are of. */
 export function dataOf(byteLength: number, seed: number): Buffer {
   const bytes = Buffer.alloc(byteLength, seed)

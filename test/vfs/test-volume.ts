@@ -1,14 +1,16 @@
 /**
- * A whole filesystem without a mount: a native session on a socket pair, a real store thread, a home
- * in a temporary folder; and what may happen to it: a crash, a power loss, a remount, a lost index.
+ * A whole filesystem without a mount: a native session on a socket pair, a real store thread, a
+ * home in a temporary folder; and what may happen to it: a crash, a power loss, a remount, a lost
+ * index.
  *
- * A crash is simulated by going on with a copy of the home, taken while nothing in this process runs
- * and the store's thread is idle, that is at the very instant that a kill would have struck.
+ * A crash is simulated by going on with a copy of the home, taken while nothing in this process
+ * runs and the store's thread is idle, that is at the very instant that a kill would have struck.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { noFault, type FaultPoint } from '../../src/base/fault.js'
 import { silentLogger, type Logger } from '../../src/base/log.js'
 import type { Clock } from '../../src/base/clock.js'
@@ -207,7 +209,7 @@ export class TestVolume {
 
   /** Waits until the store is idle and the thread has nothing else to do. */
   async idle(): Promise<void> {
-    do await new Promise((resolve) => setImmediate(resolve))
+    do await sleep(1)
     while (this.#storeCalls > 0)
   }
 
@@ -286,6 +288,9 @@ export class TestVolume {
   async evict(): Promise<void> {
     await this.flush()
     this.fs.space.evict(Infinity)
+    // That leaves the files that slots are still given out of.
+    const { files, index, tracker } = this.fs.volume.parts
+    for (const { ino } of index.rows()) if (!tracker.hasFile(ino)) files.release(ino)
   }
 
   /** Ends the parts without letting them write what they still hold. */
