@@ -13,7 +13,7 @@ import type { NodeId } from '../../src/format/ids.js'
 import { mergeRecord } from '../../src/format/merge.js'
 
 const RUNS = Number(process.env.PCFS_MERGE_RUNS ?? 1500)
-/** The same histories in every test run, so that a red run can be repeated; the soak draws others. */
+/** The same histories in every run, so that a red one can be repeated; the soak draws others. */
 const SEED = Number(process.env['PCFS_MERGE_SEED'] ?? 20261123)
 t.setTimeout(Math.max(60_000, RUNS * 60))
 
