@@ -233,11 +233,11 @@ function hush(write: Promise<boolean>): void {
 }
 
 /** LMDB says only in a second promise, rejected in the same turn, why a commit failed. */
-async function reasonOf(error: unknown): Promise<unknown> {
-  if (!(error instanceof Error && 'commitError' in error)) return error
-  const { commitError } = error
-  if (!(commitError instanceof Promise)) return error
-  const later = new Promise((resolve) => setImmediate(resolve, error))
+async function reasonOf(failure: unknown): Promise<unknown> {
+  if (!(failure instanceof Error && 'commitError' in failure)) return failure
+  const { commitError } = failure
+  if (!(commitError instanceof Promise)) return failure
+  const later = new Promise((resolve) => setImmediate(resolve, failure))
   try {
     return await Promise.race([commitError, later])
   } catch (reason) {

@@ -107,6 +107,8 @@ export class Ingester {
     const failure: { error: unknown } = { error: null }
     for (let round = 0; round < 1000; round++) {
       await this.#running
+      // What was written just now may be news still.
+      this.parts.hearEvents()
       if (!tracker.isDirty) return
       await this.#run(true, failure)
       if (failure.error) throw failure.error

@@ -118,9 +118,11 @@ export function readJournal(directory: string, trustAll: boolean, crc: Crc32c): 
   }
   const end = Math.max(nextSeq, 1)
   if (trustAll) return { entries, nextSeq: end, damaged }
-  let last = entries.length - 1
-  while (last >= 0 && entries[last]?.type !== ENTRY.mark) last--
-  return { entries: entries.slice(0, last + 1), nextSeq: end, damaged }
+  // A mark stands behind what was written while the files were being synced: what counts is the
+  // sequence number that it covers, not its own place.
+  const covered = entries.findLast((entry) => entry.type === ENTRY.mark)?.payload.readBigUInt64LE(0)
+  const kept = entries.filter((entry) => BigInt(entry.seq) <= (covered ?? 0n))
+  return { entries: kept, nextSeq: end, damaged }
 }
 
 /**

@@ -8,7 +8,7 @@ import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { describe, killGroup, run, start, waitFor } from '../support/process.js'
 import { root } from '../support/workspace.js'
-import type { Mode, Verdict } from './verify.js'
+import type { Answer, Job, Mode, Question, Verdict } from './verify.js'
 
 /** What a round does to a file system; the work folder is on it, the logs are not. */
 export interface Disaster {
@@ -26,10 +26,7 @@ export interface Disaster {
 }
 
 /** A folder that was verified, to be looked at again in later rounds. */
-interface Kept {
-  readonly folder: string
-  readonly log: string
-  readonly seed: number
+interface Kept extends Job {
   readonly digest: string
 }
 
@@ -42,7 +39,7 @@ export interface RoundResult {
   readonly lostMs: number
 }
 
-/** Rounds of earlier folders that are looked at again; older ones are removed. */
+/** Folders of earlier rounds that are looked at again; older ones are removed. */
 const KEEP = 4
 const CHILD_TIMEOUT_MS = 60_000
 
@@ -80,37 +77,36 @@ export class Rounds {
     )
     if (synced.code !== 0) return failed(`sync: ${describe(synced)}`)
     const children = jobs.map((job) => startWorkload(job))
+    // On a busy machine a workload may take seconds to begin.
+    await waitFor(() => jobs.every((job) => readLogFile(job.log) !== ''), 10_000, 50)
     await until()
     const struckAtMs = Date.now()
     await this.disaster.strike()
     for (const child of children) await this.end(child)
     for (const job of jobs) problems.push(...earlyErrors(job.log, struckAtMs))
     await this.disaster.revive()
+    const answer = await this.ask(jobs)
+    if (typeof answer === 'string') return failed(answer)
     let completed = 0
     let lostMs = 0
-    for (const job of jobs) {
-      const verdict = await this.verify(job)
-      if (typeof verdict === 'string') {
-        problems.push(verdict)
-        continue
-      }
-      if (!verdict.ok) {
-        problems.push(verdict.message)
-        continue
-      }
+    for (const verdict of answer.verdicts) {
+      if (!verdict.ok) problems.push(verdict.message)
       completed += verdict.completed
-      if (verdict.shown < verdict.completed) {
+      if (verdict.ok && verdict.shown < verdict.completed) {
         lostMs = Math.max(lostMs, struckAtMs - verdict.shownAtMs)
       }
-      this.kept.push({ ...job, digest: verdict.digest })
     }
-    problems.push(...(await this.lookAgain()))
+    for (const [i, kept] of this.kept.entries()) {
+      if (answer.digests[i] === kept.digest) continue
+      problems.push(`${kept.folder} (seed ${kept.seed}) changed in a later round`)
+    }
+    problems.push(...(await this.keep(jobs, answer.verdicts)))
     const wrong = await this.disaster.check()
     if (wrong !== null) problems.push(wrong)
     return { problems, completed, lostMs }
   }
 
-  private makeJob(seed: number): Omit<Kept, 'digest'> {
+  private makeJob(seed: number): Job {
     const name = `work${this.count++}`
     return { folder: join(this.disaster.dir, name), log: join(this.logFolder, name), seed }
   }
@@ -125,45 +121,40 @@ export class Rounds {
     await waitFor(ended, 10_000)
   }
 
-  private async verify(job: Omit<Kept, 'digest'>): Promise<Verdict | string> {
+  /** Looks at this round's folders and at those of earlier rounds, in one child. */
+  private async ask(jobs: readonly Job[]): Promise<Answer | string> {
     const program = join(root, 'dist', 'test', 'crash', 'verify.js')
-    const args = [program, job.folder, job.log, String(job.seed), this.disaster.mode]
+    const again = this.kept.map((kept) => kept.folder)
+    const question: Question = { mode: this.disaster.mode, jobs, again }
     const options = { timeoutMs: CHILD_TIMEOUT_MS, onStuck: () => this.disaster.abort() }
-    const result = await run('node', args, options)
-    if (result.code !== 0) return `verify ${job.folder}: ${describe(result)}`
-    const verdict: unknown = JSON.parse(result.stdout)
-    return isVerdict(verdict) ? verdict : `verify ${job.folder}: ${describe(result)}`
+    const result = await run('node', [program, JSON.stringify(question)], options)
+    if (result.code !== 0) return `verify: ${describe(result)}`
+    const answer: unknown = JSON.parse(result.stdout)
+    return isAnswer(answer) ? answer : `verify: ${describe(result)}`
   }
 
-  /** Earlier folders must not have changed in any way; the oldest are removed. */
-  private async lookAgain(): Promise<string[]> {
-    const problems: string[] = []
-    for (const kept of this.kept) {
-      const verdict = await this.verify(kept)
-      if (typeof verdict === 'string') problems.push(verdict)
-      else if (verdict.digest !== kept.digest) {
-        problems.push(`${kept.folder} (seed ${kept.seed}) changed in a later round`)
-      }
+  /** Keeps this round's folders for later looks; the oldest ones are removed. */
+  private async keep(jobs: readonly Job[], verdicts: readonly Verdict[]): Promise<string[]> {
+    for (const [i, job] of jobs.entries()) {
+      this.kept.push({ ...job, digest: verdicts[i]?.digest ?? '' })
     }
     const old = this.kept.splice(0, Math.max(0, this.kept.length - KEEP))
-    if (old.length > 0) {
-      const onStuck = (): Promise<void> => this.disaster.abort()
-      const removed = await run('rm', ['-rf', ...old.map((kept) => kept.folder)], { onStuck })
-      if (removed.code !== 0) problems.push(`rm -rf: ${describe(removed)}`)
-    }
-    return problems
+    if (old.length === 0) return []
+    const onStuck = (): Promise<void> => this.disaster.abort()
+    const removed = await run('rm', ['-rf', ...old.map((kept) => kept.folder)], { onStuck })
+    return removed.code === 0 ? [] : [`rm -rf: ${describe(removed)}`]
   }
 }
 
-function isVerdict(value: unknown): value is Verdict {
-  return typeof value === 'object' && value !== null && 'ok' in value && 'digest' in value
+function isAnswer(value: unknown): value is Answer {
+  return typeof value === 'object' && value !== null && 'verdicts' in value && 'digests' in value
 }
 
 function failed(problem: string): RoundResult {
   return { problems: [problem], completed: 0, lostMs: 0 }
 }
 
-function startWorkload(job: { folder: string; log: string; seed: number }): ChildProcess {
+function startWorkload(job: Job): ChildProcess {
   const program = join(root, 'dist', 'test', 'crash', 'workload.js')
   return start('node', [program, job.folder, job.log, String(job.seed)], { stdio: 'ignore' })
 }

@@ -1,6 +1,6 @@
 /**
- * Compares a folder with what its workload's log and seed say it must be. Run as
- * `node verify.js FOLDER LOG SEED kill|power|torn`; prints one JSON object (`Verdict`).
+ * Compares folders with what their workloads' logs and seeds say they must be. Run as
+ * `node verify.js QUESTION`, a `Question` as JSON; prints an `Answer` as JSON.
  *
  * - `kill`: every completed operation is there, and at most the one in flight more; of a write in
  *   flight there may be a part, because the kernel hands a large one over in several requests.
@@ -32,6 +32,27 @@ export interface Verdict {
 
 /** What the file system may have lost; see the head of this file. */
 export type Mode = 'kill' | 'power' | 'torn'
+
+/** A workload's folder, its log and the seed of its operations. */
+export interface Job {
+  readonly folder: string
+  readonly log: string
+  readonly seed: number
+}
+
+/** What the verifier is asked. */
+export interface Question {
+  readonly mode: Mode
+  readonly jobs: readonly Job[]
+  /** Folders of which only the digest is wanted. */
+  readonly again: readonly string[]
+}
+
+/** What it answers, in the order of the question. */
+export interface Answer {
+  readonly verdicts: readonly Verdict[]
+  readonly digests: readonly string[]
+}
 
 interface Log {
   readonly completed: number
@@ -126,7 +147,7 @@ function replay(ops: readonly Op[], count: number): Model {
   return model
 }
 
-/** The first path whose content cannot be explained, or null when all can. */
+/** The first path whose content cannot be explained, and where; null when all can. */
 function findWrongContent(
   actual: Actual,
   ops: readonly Op[],
@@ -138,7 +159,11 @@ function findWrongContent(
   for (const [path, data] of actual.data) {
     if (except.includes(path)) continue
     const node = model.node(path)
-    if (!sameContent(data, node, later.get(node.id) ?? [])) return path
+    if (sameContent(data, node, later.get(node.id) ?? [])) continue
+    const from = data.findIndex((byte, i) => byte !== node.data[i])
+    const to = data.findLastIndex((byte, i) => byte !== node.data[i]) + 1
+    const zero = data.subarray(from, to).every((byte) => byte === 0)
+    return `${path} (${data.length} bytes; wrong within ${from} to ${to}${zero ? ', zeros' : ''})`
   }
   return null
 }
@@ -197,7 +222,7 @@ function verify(folder: string, log: Log, seed: number, mode: Mode): Verdict {
   signatures[log.completed + 1] = model.signature()
   const actual = look(folder)
   const first = mode === 'kill' ? log.completed : synced
-  let message = `after ${log.completed} operations (seed ${seed}, synced ${synced}) the tree is wrong: `
+  let message = `after ${log.completed} operations (seed ${seed}, synced ${synced}): `
   message += difference(actual.signature, signatures[log.completed] ?? '')
   const base = { completed: log.completed, synced, digest: actual.digest }
   for (let shown = log.completed + 1; shown >= first; shown--) {
@@ -205,7 +230,7 @@ function verify(folder: string, log: Log, seed: number, mode: Mode): Verdict {
     const wrong = findWrongContent(actual, ops, shown)
     const shownAtMs = log.times[shown - 1] ?? log.times.at(-1) ?? 0
     if (wrong === null) return { ok: true, message: '', shown, shownAtMs, ...base }
-    message = `after ${shown} of ${log.completed} operations (seed ${seed}, synced ${synced}) the content of ${wrong} is wrong`
+    message += `; or after ${shown} of ${log.completed} operations (seed ${seed}, synced ${synced}) the content of ${wrong} is wrong`
   }
   for (let shown = log.completed; shown >= first; shown--) {
     if (!isTornAfter(actual, ops, shown, mode)) continue
@@ -215,12 +240,16 @@ function verify(folder: string, log: Log, seed: number, mode: Mode): Verdict {
   return { ok: false, message, shown: -1, shownAtMs: 0, ...base }
 }
 
-function isMode(text: string | undefined): text is Mode {
-  return text === 'kill' || text === 'power' || text === 'torn'
+function isQuestion(value: unknown): value is Question {
+  return typeof value === 'object' && value !== null && 'jobs' in value && 'again' in value
 }
 
-const [folder, logFile, seed, mode] = process.argv.slice(2)
-if (folder === undefined || logFile === undefined || !isMode(mode)) {
-  throw new Error('verify.js FOLDER LOG SEED kill|power|torn')
+const question: unknown = JSON.parse(process.argv[2] ?? 'null')
+if (!isQuestion(question)) throw new Error('verify.js QUESTION')
+const answer: Answer = {
+  verdicts: question.jobs.map((job) => {
+    return verify(job.folder, readLog(job.log), job.seed, question.mode)
+  }),
+  digests: question.again.map((folder) => look(folder).digest)
 }
-console.log(JSON.stringify(verify(folder, readLog(logFile), Number(seed), mode)))
+console.log(JSON.stringify(answer))

@@ -13,6 +13,8 @@ import type { NodeId } from '../../src/format/ids.js'
 import { mergeRecord } from '../../src/format/merge.js'
 
 const RUNS = Number(process.env.PCFS_MERGE_RUNS ?? 1500)
+/** The same histories in every run, so that a red one can be repeated; the soak draws others. */
+const SEED = Number(process.env['PCFS_MERGE_SEED'] ?? 20261123)
 t.setTimeout(Math.max(60_000, RUNS * 60))
 
 function checkTree(device: Device, ledger: Ledger): void {
@@ -49,7 +51,7 @@ for (const [name, value] of Object.entries(REGRESSIONS)) {
 }
 
 t.test('devices that heard the same show the same tree, and nothing written is lost', async () => {
-  fc.assert(fc.property(history, check), { numRuns: RUNS })
+  fc.assert(fc.property(history, check), { numRuns: RUNS, seed: SEED })
 })
 
 t.test('merging records is commutative, associative and idempotent', async () => {

@@ -16,7 +16,7 @@ interface Row {
   readonly skip: string | undefined
 }
 
-t.setTimeout(300_000)
+t.setTimeout(580_000)
 function parseRow(line: string): Row {
   const value: unknown = JSON.parse(line)
   if (typeof value !== 'object' || value === null) throw new Error(`not a row: ${line}`)
@@ -35,7 +35,7 @@ await target.start()
 const result = await run(
   '/usr/bin/python3',
   ['-B', join(root, 'test', 'posix', 'suite.py'), target.dir],
-  { timeoutMs: 240_000, onStuck: () => target.abort() }
+  { timeoutMs: 560_000, onStuck: () => target.abort() }
 )
 const rows: Row[] = result.stdout
   .split('\n')

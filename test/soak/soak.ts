@@ -11,6 +11,10 @@ import { root } from '../support/workspace.js'
 const HOUR_MS = 3_600_000
 
 /** Each suite with the environment that makes it long. */
+/** Other histories each time; printed, so that a red run can be repeated. */
+const seed = String(Math.floor(Math.random() * 2 ** 31))
+console.error(`seed ${seed}`)
+
 const SUITES: readonly { readonly file: string; readonly env: Readonly<Record<string, string>> }[] =
   [
     { file: 'crash/crash', env: { PCFS_CRASH_ROUNDS: '200', PCFS_CRASH_SECONDS: '900' } },
@@ -20,6 +24,8 @@ const SUITES: readonly { readonly file: string; readonly env: Readonly<Record<st
       env: { PCFS_POWER_ROUNDS: '60', PCFS_POWER_SECONDS: '600', PCFS_POWER_DISK: 'xfs' }
     },
     { file: 'posix/stress', env: { PCFS_EXERCISE_SECONDS: '120' } },
+    { file: 'format/convergence', env: { PCFS_MERGE_RUNS: '100000', PCFS_MERGE_SEED: seed } },
+    { file: 'vfs/model', env: { PCFS_MODEL_SEED: seed } },
     { file: 'hang/hang', env: {} },
     { file: 'apps/apps', env: {} }
   ]

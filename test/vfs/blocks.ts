@@ -32,7 +32,7 @@ export async function leakedBlocks(volume: TestVolume): Promise<number[]> {
   )
 }
 
-/** Blocks that are kept as history. */
+/** How many blocks are kept as history. */
 export function historyBlocks(volume: TestVolume): number {
   return historyRuns(volume).reduce((sum, run) => sum + run.count, 0)
 }

@@ -152,13 +152,18 @@ t.test('a write that JavaScript has not heard of at the cut keeps the journal', 
   await kernel.write(ino, 0, Buffer.from('first'))
   await volume.flush()
   await kernel.mkdir(1, 'something to commit', 0o755)
-  // Native answers by itself; the event waits until JavaScript comes round.
-  kernel.replyNow(kernel.send(OP_WRITE, ino, TestKernel.writeBody(0, Buffer.from('again'))))
-  const seq = volume.session.lastSeq()
-  const { tracker } = volume.fs.volume.parts
-  const cut = tracker.cut.bind(tracker)
-  tracker.cut = (batch, at, hear) => {
+  const { tracker, plane } = volume.fs.volume.parts
+  const [freeze, cut] = [plane.freeze.bind(plane), tracker.cut.bind(tracker)]
+  let seq = 0
+  plane.freeze = (inos) => {
+    plane.freeze = freeze
+    // Native answers by itself; the event waits until JavaScript comes round.
+    kernel.replyNow(kernel.send(OP_WRITE, ino, TestKernel.writeBody(0, Buffer.from('again'))))
+    seq = volume.session.lastSeq()
     t.notOk(tracker.hasFile(ino), 'it was not heard of before')
+    return freeze(inos)
+  }
+  tracker.cut = (batch, at, hear) => {
     cut(batch, at, hear)
     tracker.cut = cut
     tracker.done()
@@ -166,6 +171,18 @@ t.test('a write that JavaScript has not heard of at the cut keeps the journal', 
     t.ok(tracker.committedSeq() < seq, 'and the journal from before the write is kept')
   }
   await volume.flush()
+})
+
+t.test('a flush takes also what was written in the instant before', async (t) => {
+  const { volume } = await setUp(t)
+  const { kernel } = volume
+  const { ino } = await kernel.create(1, 'f', 0o644)
+  await kernel.write(ino, 0, Buffer.from('first'))
+  await volume.flush()
+  kernel.replyNow(kernel.send(OP_WRITE, ino, TestKernel.writeBody(0, Buffer.from('again'))))
+  await volume.flush()
+  t.notOk(volume.fs.volume.parts.tracker.isDirty)
+  t.strictSame([...volume.session.ranges(ino, 1)], [], 'nothing is dirty')
 })
 
 t.test('a commit whose freeze fails loses nothing of its batch', async (t) => {

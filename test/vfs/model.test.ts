@@ -35,7 +35,7 @@ t.test('any sequence of operations gives what the reference gives', async (t) =>
       throw error
     }
   })
-  const seed = Number(process.env['PCFS_MODEL_SEED'] ?? Date.now() % 2 ** 31)
+  const seed = Number(process.env['PCFS_MODEL_SEED'] ?? 20261123)
   t.comment(`seed ${seed}`)
   const details = await fc.check(property, {
     seed,

@@ -228,7 +228,9 @@ t.test('a rebuilt index shows the same tree', async (t) => {
       ctimeNs: 0n,
       mtimeNs: seen.children.size > 0 ? 0n : seen.attr.mtimeNs
     },
-    children: [...seen.children].sort().map(([name, child]) => [name, shape(child)])
+    children: [...seen.children]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, child]) => [name, shape(child)])
   })
   t.strictSame(shape(after), shape(before))
 })

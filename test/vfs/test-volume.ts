@@ -288,6 +288,9 @@ export class TestVolume {
   async evict(): Promise<void> {
     await this.flush()
     this.fs.space.evict(Infinity)
+    // That leaves the files that slots are still given out of.
+    const { files, index, tracker } = this.fs.volume.parts
+    for (const { ino } of index.rows()) if (!tracker.hasFile(ino)) files.release(ino)
   }
 
   /** Ends the parts without letting them write what they still hold. */
