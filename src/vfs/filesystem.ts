@@ -21,7 +21,7 @@ import { LocalFiles } from './local-files.js'
 import { Namespace } from './namespace.js'
 import { PLAIN, type DataPlane } from './plane.js'
 import { Projector } from './projector.js'
-import { SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
+import { DONE_KEY, SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
 import { Volume, type Ownership } from './volume.js'
@@ -234,6 +234,21 @@ export class Filesystem {
     await this.history.tend()
     await this.#checkpointing
     await this.checkpoint()
+    await this.#noteDone()
+  }
+
+  /** Nothing of the journal is needed any more: says so, so that the next start reads none of it. */
+  async #noteDone(): Promise<void> {
+    const { index, plane, tracker } = this.volume.parts
+    this.hearEvents()
+    if (tracker.isDirty) return
+    const seq = plane.lastSeq()
+    await this.durable(seq)
+    const value = Buffer.alloc(6)
+    value.writeUIntLE(seq, 0, 6)
+    index.apply([{ kind: 'meta', key: DONE_KEY, value }])
+    index.cut()
+    await index.flush()
   }
 
   /**

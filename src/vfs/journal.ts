@@ -21,7 +21,7 @@ import {
   unlinkSync,
   writeSync
 } from 'node:fs'
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readSafe } from '../union/row.js'
 import { syncDirectory } from './local-files.js'
@@ -121,8 +121,29 @@ export function readJournal(directory: string, trustAll: boolean, crc: Crc32c): 
   // A mark stands behind what was written while the files were being synced: what counts is the
   // sequence number that it covers, not its own place.
   const covered = entries.findLast((entry) => entry.type === ENTRY.mark)?.payload.readBigUInt64LE(0)
-  const kept = entries.filter((entry) => BigInt(entry.seq) <= (covered ?? 0n))
+  const trusted = Math.max(Number(covered ?? 0n), readTrusted(directory))
+  const kept = entries.filter((entry) => entry.seq <= trusted)
   return { entries: kept, nextSeq: end, damaged }
+}
+
+/** In the journal's directory: the last entry that a recovery has trusted. */
+const TRUSTED_FILE = 'trusted'
+
+function readTrusted(directory: string): number {
+  const path = join(directory, TRUSTED_FILE)
+  return existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0
+}
+
+/**
+ * Notes, durably, what a recovery from a power loss trusts: the mark that said so stands behind it
+ * and is cut off, and the recovery itself may be interrupted.
+ * @param seq the last trusted entry
+ */
+export function noteTrusted(directory: string, seq: number): void {
+  const path = join(directory, TRUSTED_FILE)
+  writeFileSync(`${path}.new`, String(seq), { mode: 0o600, flush: true })
+  renameSync(`${path}.new`, path)
+  syncDirectory(directory)
 }
 
 /**

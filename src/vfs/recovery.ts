@@ -14,13 +14,22 @@ import type { Logger } from '../base/log.js'
 import { decodeChanges, type Change } from '../union/changes.js'
 import { readSafe, type Row } from '../union/row.js'
 import { ByteRanges } from './byte-ranges.js'
-import { ENTRY, cutJournal, readJournal, type Crc32c, type JournalEntry } from './journal.js'
+import {
+  ENTRY,
+  cutJournal,
+  noteTrusted,
+  readJournal,
+  type Crc32c,
+  type JournalEntry
+} from './journal.js'
 import { FILE_LIMIT, syncDirectory } from './local-files.js'
 import type { Binding } from './plane.js'
 import { META, type StatedFile, type Volume } from './volume.js'
 
 /** Key of a number that no journal entry of the past exceeds, should the journal be lost. */
 export const SEQ_KEY = 'seq'
+/** Key of the last journal entry that the index and the generation are known to have. */
+export const DONE_KEY = 'done'
 /** In the journal's directory. */
 const BOOT_FILE = 'boot'
 const CHANGES_PER_ENTRY = 500
@@ -70,18 +79,22 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const trustAll = readBootId(journal.directory) === bootId
   const read = readJournal(journal.directory, trustAll, crc32c)
   if (read.damaged) log.warn({}, 'the end of the journal is damaged; what lay behind it is lost')
+  const done = index.meta(DONE_KEY)?.readUIntLE(0, 6) ?? 0
+  const entries = read.entries.filter((entry) => entry.seq > done)
   const rows = new Map<number, Row[]>()
-  for (const entry of read.entries) {
+  for (const entry of entries) {
     if (entry.type !== ENTRY.meta || entry.payload[0] !== META.changes) continue
     const changes = decodeChanges(entry.payload.subarray(1))
     index.apply(changes)
     tracker.note(changes)
     rows.set(entry.seq, rowsOf(changes))
   }
-  const states = replayFiles(volume, read.entries, rows)
+  const states = replayFiles(volume, entries, rows)
   const floor = index.meta(SEQ_KEY)?.readUIntLE(0, 6) ?? 0
-  const lastSeq = read.entries.at(-1)?.seq ?? Math.max(floor, read.nextSeq - 1)
+  const found = read.entries.at(-1)?.seq ?? Math.max(floor, read.nextSeq - 1)
+  const lastSeq = Math.max(found, done)
   const oldSegments = readdirSync(journal.directory).filter((name) => name.endsWith('.seg'))
+  if (!trustAll) noteTrusted(journal.directory, read.entries.at(-1)?.seq ?? 0)
   cutJournal(journal.directory, lastSeq, crc32c)
   parts.fault('recovery.cut')
   journal.open(lastSeq + 1, parts.salt)
@@ -90,7 +103,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   volume.parts.files.sweep()
   for (const state of adopted) restore(volume, state)
   await settle(parts, oldSegments)
-  return { entries: read.entries.length, files: adopted.length, damaged: read.damaged }
+  return { entries: entries.length, files: adopted.length, damaged: read.damaged }
 }
 
 /** The state of each file whose journal entries its content map does not cover. */

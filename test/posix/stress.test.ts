@@ -63,7 +63,13 @@ await t.test('fio verifies what it wrote', async (tt) => {
     ['synced', '--rw=write', '--bs=16k', '--size=4m', '--fsync=16', '--numjobs=2']
   ]) {
     const args = [`--name=${name}`, `--directory=${target.dir}`, '--verify=crc32c', ...options]
-    const fixed = ['--do_verify=1', '--verify_fatal=1', '--randseed=7', '--output-format=terse']
+    const fixed = [
+      '--do_verify=1',
+      '--verify_fatal=1',
+      '--verify_state_save=0',
+      '--randseed=7',
+      '--output-format=terse'
+    ]
     const result = await run('fio', [...args, ...fixed], { timeoutMs: 120_000, onStuck })
     tt.equal(result.code, 0, `${name}: ${describe(result)}`)
     tt.notMatch(result.stderr, /verify/i, `${name}: nothing to say about verification`)
