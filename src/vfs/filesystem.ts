@@ -237,7 +237,7 @@ export class Filesystem {
     await this.#noteDone()
   }
 
-  /** Nothing of the journal is needed any more: says so, so that the next start reads none of it. */
+  /** Says that nothing of the journal is needed any more: the next start applies none of it. */
   async #noteDone(): Promise<void> {
     const { index, plane, tracker } = this.volume.parts
     this.hearEvents()
