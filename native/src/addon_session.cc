@@ -110,9 +110,6 @@ void defineBindings(Napi::Object object, const Shared &s) {
   method(object, "bind", [s](Info info) {
     s->bind(argU64(info, 0), argU32(info, 1), argU64(info, 2), argU64(info, 3), true);
   });
-  method(object, "offerSlots", [s](Info info) {
-    s->offerSlots(argU32(info, 0), argU64(info, 1), argU64(info, 2), argU64(info, 3));
-  });
   method(object, "restoreBinding", [s](Info info) {
     s->bind(argU64(info, 0), argU32(info, 1), argU64(info, 2), argU64(info, 3), false);
   });

@@ -50,9 +50,7 @@ enum class EventType : int {
   kReleased = 5,
   kInterrupted = 6,
   kEnded = 7,
-  kSyncFailed = 8,
-  kBound = 9,
-  kSlotsLow = 10
+  kSyncFailed = 8
 };
 struct Event {
   EventType type;
@@ -132,7 +130,6 @@ class Session : public std::enable_shared_from_this<Session> {
   void addFile(uint32_t fileId, Fd fd);
   void removeFile(uint32_t fileId);
   void bind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t limit, bool journaled);
-  void offerSlots(uint32_t fileId, uint64_t base, uint64_t slotBytes, uint64_t count);
   bool binding(uint64_t ino, uint32_t *fileId, uint64_t *base, uint64_t *limit);
   uint64_t rebind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t limit);
   bool unbind(uint64_t ino);
@@ -226,7 +223,6 @@ class Session : public std::enable_shared_from_this<Session> {
   int takeSyncError(uint64_t ino);
 
   // Content helpers. All want mutex_ held.
-  bool bindToSlot(Inode &inode, uint64_t end);
   void attachLocal(Inode &inode, const std::shared_ptr<LocalFile> &to, uint64_t base,
                    uint64_t limit, bool journaled);
   Inode &known(uint64_t ino);
@@ -276,11 +272,6 @@ class Session : public std::enable_shared_from_this<Session> {
   DirCache dirs_;
   std::unordered_map<uint32_t, std::shared_ptr<LocalFile>> files_;
   std::vector<std::shared_ptr<LocalFile>> unsyncedFiles_;
-  struct SlotRun {  // places for small new files
-    std::shared_ptr<LocalFile> file;
-    uint64_t next, slotBytes, left;
-  };
-  std::deque<SlotRun> slotRuns_;
   int64_t writeBudget_ = INT64_MAX;
   uint32_t writers_ = 0;   // inodes with `writing`
   bool freezing_ = false;  // no write may begin

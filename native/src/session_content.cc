@@ -58,33 +58,6 @@ void Session::bind(uint64_t ino, uint32_t fileId, uint64_t base, uint64_t limit,
   attachLocal(inode, to, base, limit, journaled);
 }
 
-void Session::offerSlots(uint32_t fileId, uint64_t base, uint64_t slotBytes, uint64_t count) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (slotBytes == 0 || count == 0) fail(EINVAL, "slots");
-  slotRuns_.push_back({file(fileId), base, slotBytes, count});
-  slotRuns_.back().file->bindings++;  // not to be removed while slots are on offer
-}
-
-// The first write to a new small file needs no decision: it gets the next slot on offer.
-bool Session::bindToSlot(Inode &inode, uint64_t end) {
-  if (slotRuns_.empty() || inode.record.baseEnd > 0 || inode.record.size > 0) return false;
-  if (inode.local && inode.local->file) return false;
-  SlotRun &run = slotRuns_.front();
-  if (end > run.slotBytes) return false;
-  try {
-    attachLocal(inode, run.file, run.next, run.slotBytes, true);
-  } catch (const Errno &) {
-    return false;  // JavaScript hears of the full journal by the write
-  }
-  emit(EventType::kBound, double(inode.ino()), run.file->id);
-  run.next += run.slotBytes;
-  if (--run.left > 0) return true;
-  run.file->bindings--;
-  emit(EventType::kSlotsLow, run.file->id, double(slotRuns_.size() - 1));
-  slotRuns_.pop_front();
-  return true;
-}
-
 bool Session::binding(uint64_t ino, uint32_t *fileId, uint64_t *base, uint64_t *limit) {
   std::lock_guard<std::mutex> lock(mutex_);
   Inode *inode = inodes_.find(ino);

@@ -129,8 +129,7 @@ Outcome Session::onWrite(const Request &request) {
     const bool fits = local && local->covers(end);
     if (writeBudget_ < int64_t(in->size) && !(fits && local->dirty.covers(offset, end)))
       return Outcome::kToJs;
-    if (!fits && !bindToSlot(*inode, end)) return Outcome::kToJs;
-    local = inode->local.get();
+    if (!fits) return Outcome::kToJs;
     if (!freezing_ && !local->writing) break;
     handOff(*request.turn);
     ioCv_.wait(lock);

@@ -2,13 +2,8 @@
  * What an operator can ask a running daemon, as types and as a check of what came in. `daemon/`
  * carries the operations out, `cli/` asks for them.
  */
+import type { Alarm } from '../base/alarms.js'
 import { Failure } from './failure.js'
-
-/** Something an operator should know; `code` is stable. */
-export interface Alarm {
-  readonly code: string
-  readonly message: string
-}
 
 /** The stable fields of `pcfs status --json`; more may be added. */
 export interface StatusReport {
@@ -31,6 +26,8 @@ export interface StatusReport {
     readonly length: number
     /** How many of them are held here. */
     readonly held: number
+    /** Bytes of the generation's cores, cleared blocks included. */
+    readonly byteLength: number
   }[]
   readonly backlog: {
     /** Bytes written that are not yet in the Corestore. */

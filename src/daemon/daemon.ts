@@ -143,8 +143,8 @@ export class Daemon {
     void this.close()
   }
 
-  #status(): StatusReport {
-    const { drive, device, generations, backlog, alarms } = this.#filesystem.status()
+  async #status(): Promise<StatusReport> {
+    const { drive, device, generations, backlog, alarms } = await this.#filesystem.status()
     return {
       version: VERSION,
       pid: process.pid,

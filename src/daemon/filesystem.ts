@@ -2,9 +2,10 @@
  * The filesystem as the daemon's life sees it: something that is opened on a home and a mount
  * point, and closed again. What is inside (worker, index, vfs, FUSE session) is wired up here.
  */
+import type { Alarm } from '../base/alarms.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
-import type { Alarm, Call, Finding, StatusReport } from '../control/operations.js'
+import type { Call, Finding, StatusReport } from '../control/operations.js'
 import type { DaemonConfig } from './config.js'
 import type { FaultPlan } from './fault-point.js'
 import type { HomePaths } from './home.js'
@@ -37,8 +38,8 @@ export interface FilesystemStatus {
 
 /** A mounted filesystem. */
 export interface Filesystem {
-  /** Synchronous and cheap. */
-  status(): FilesystemStatus
+  /** Cheap; asks the store's thread. */
+  status(): Promise<FilesystemStatus>
   /** Resolves when all that was written before is in the Corestore, and durable. */
   flush(call: Call): Promise<void>
   /**

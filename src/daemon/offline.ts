@@ -12,6 +12,7 @@ import { Author } from '../union/author.js'
 import { Index } from '../union/index-store.js'
 import { rebuildIndex as rebuild, type StoredRecord } from '../union/rebuild.js'
 import { noteUnused } from '../vfs/history.js'
+import { MADE_ANEW_KEY } from '../vfs/recovery.js'
 import { contentMapOf, dataWinner } from '../format/winner.js'
 import { bad, ok } from './doctor.js'
 import type { HomePaths } from './home.js'
@@ -136,7 +137,8 @@ export async function fillIndex(
     const map = row.baseEnd > 0 ? contentMapOf(dataWinner(row.record)) : null
     if (map) used.push(...(await store.runsOf(map)))
   }
-  index.apply(noteUnused(used, info.blobsLength))
+  const madeAnew = { kind: 'meta', key: MADE_ANEW_KEY, value: Buffer.of(1) } as const
+  index.apply([...noteUnused(used, info.blobsLength), madeAnew])
   index.cut()
   await index.flush()
 }

@@ -2,6 +2,7 @@
  * Wires the filesystem up: native session, store thread, index, vfs, dispatcher; opens upward and
  * closes downward.
  */
+import { Alarms } from '../base/alarms.js'
 import { openInSteps, type CloseStack } from '../base/close-stack.js'
 import type { Clock } from '../base/clock.js'
 import { Failure } from '../control/failure.js'
@@ -18,14 +19,6 @@ import { currentBootId } from './state.js'
 import type { StoreInfo } from './store-calls.js'
 import { StoreClient } from './store-client.js'
 
-/** A little before what uses the mount; only root may. */
-function raisePriority(): void {
-  try {
-  } catch {
-    // An ordinary user's daemon goes without.
-  }
-}
-
 /** File times come from the same clock in both threads and in the native side. */
 function nativeClock(native: Native): Clock {
   return {
@@ -35,6 +28,9 @@ function nativeClock(native: Native): Clock {
   }
 }
 
+/** How often a long operation says how far it is. */
+const PROGRESS_MS = 500
+
 interface Parts {
   readonly native: Native
   readonly session: Session
@@ -42,6 +38,7 @@ interface Parts {
   readonly store: StoreClient
   readonly info: StoreInfo
   readonly vfs: Vfs
+  readonly alarms: Alarms
 }
 
 /** A mounted filesystem; see `filesystem.ts`. */
@@ -51,23 +48,43 @@ class MountedFilesystem implements Filesystem {
     private readonly stack: CloseStack
   ) {}
 
-  status(): ReturnType<Filesystem['status']> {
-    const { info, vfs } = this.parts
+  async status(): ReturnType<Filesystem['status']> {
+    const { store, vfs, alarms } = this.parts
+    const info = await store.call('info')
     const { records } = vfs.volume.parts.tracker.counts
-    const length = info.dbLength
+    const { dbLength: length, byteLength } = info
     return {
       drive: info.drive,
       device: { name: info.deviceName, role: 'personal' },
       generations: [
-        { device: info.deviceName, generation: info.generation.toString(16), length, held: length }
+        {
+          device: info.deviceName,
+          generation: info.generation.toString(16),
+          length,
+          held: length,
+          byteLength
+        }
       ],
-      backlog: { spoolBytes: vfs.space.backlogBytes(), records, uploadBytes: 0 },
-      alarms: []
+      backlog: { spoolBytes: vfs.backlogBytes(), records, uploadBytes: 0 },
+      alarms: alarms.list()
     }
   }
 
-  flush: Filesystem['flush'] = async () => {
-    await this.parts.vfs.flush()
+  flush: Filesystem['flush'] = async (call) => {
+    const { vfs, store } = this.parts
+    const total = vfs.backlogBytes()
+    const { byteLength: before } = await store.call('info')
+    const tell = async (): Promise<void> => {
+      const { byteLength } = await store.call('info')
+      call.progress({ done: Math.min(byteLength - before, total), total, unit: 'bytes' })
+    }
+    // A store that fails says so to the flush itself.
+    const timer = setInterval(() => void tell().catch(() => undefined), PROGRESS_MS)
+    try {
+      await vfs.flush()
+    } finally {
+      clearInterval(timer)
+    }
   }
 
   async unmount(lazy: boolean): Promise<void> {
@@ -108,7 +125,7 @@ function mountSession(native: Native, options: FilesystemOptions, onWork: () => 
 }
 
 function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index: Index }): Vfs {
-  const { native, session, store, info, index } = parts
+  const { native, session, store, info, index, alarms } = parts
   const { home, config, log, fault } = options
   return new Vfs({
     journalDirectory: home.journal,
@@ -127,6 +144,7 @@ function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index
     bootId: currentBootId(),
     salt: Buffer.from(info.drive, 'hex').readBigUInt64LE(0),
     ...limitsOf(home.root, process.env),
+    alarms,
     log,
     fault
   })
@@ -170,12 +188,13 @@ export const openFilesystem: OpenFilesystem = async (options) =>
         isEnded = true
       }
     })
-    const vfs = makeVfs(options, { native, session, dispatcher, store, info, index })
+    const alarms = new Alarms()
+    const parts = { native, session, dispatcher, store, info, alarms }
+    const vfs = makeVfs(options, { ...parts, index })
     dispatcher.attach(vfs)
     const report = await vfs.open()
     log.info({ ...report }, 'recovered')
     stack.push(() => vfs.close())
     dispatcher.serve()
-    raisePriority()
-    return new MountedFilesystem({ native, session, dispatcher, store, info, vfs }, stack)
+    return new MountedFilesystem({ ...parts, vfs }, stack)
   })

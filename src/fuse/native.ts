@@ -68,11 +68,7 @@ export const EVENT = {
    * (errno, fileId or 0 for the journal) a background sync failed: bytes may not survive power
    * loss.
    */
-  syncFailed: 8,
-  /** (ino, fileId) a write bound it to a slot on offer; comes before its `dirtied`. */
-  bound: 9,
-  /** (fileId, further runs on offer) the last of its slots on offer was taken: offer others. */
-  slotsLow: 10
+  syncFailed: 8
 } as const
 
 /** Kinds of byte ranges of an inode's local file. */
@@ -276,14 +272,6 @@ export interface Session extends ContentAccess {
   removeFile(fileId: number): void
   /** Binds an inode that has no binding: journals BIND. @throws EBUSY it is bound */
   bind(ino: number, fileId: number, base: number, limit: number): void
-  /**
-   * Offers `count` empty slots of `slotBytes` from `base` on: the first write to a new, empty,
-   * unbound file that ends within `slotBytes` is bound to the next slot by native itself (journals
-   * BIND, event `bound`), without coming to JavaScript. The caller must not use these slots, and
-   * must not take "unbound" for granted until it took the events: ask `binding`. The file cannot be
-   * removed before its last slot is taken.
-   */
-  offerSlots(fileId: number, base: number, slotBytes: number, count: number): void
   /** The binding, or null. */
   binding(ino: number): Binding | null
   /** Recovery: as bind, but without a journal entry. */

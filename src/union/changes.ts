@@ -106,6 +106,12 @@ function valueOf(change: Change): Buffer | null {
   }
 }
 
+/** How many bytes a change takes in `encodeChanges`, about: names count as their characters. */
+export function encodedLength(change: Change): number {
+  const keyBytes = change.kind === 'dirent' ? 8 + change.name.length : 16
+  return ITEM_HEAD + keyBytes + (valueOf(change)?.length ?? 0)
+}
+
 /** The bytes of a list of changes, for the journal. */
 export function encodeChanges(changes: readonly Change[]): Buffer {
   const parts: Buffer[] = []

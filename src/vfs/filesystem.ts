@@ -2,6 +2,7 @@
  * The filesystem of one mount: opens the parts in order, hands what the data plane reports to the
  * part that it concerns, keeps the index flushed and the journal short.
  */
+import type { Alarms } from '../base/alarms.js'
 import type { Clock } from '../base/clock.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
@@ -49,6 +50,7 @@ export interface FilesystemOptions {
   readonly salt: bigint
   readonly history: HistoryLimits
   readonly cacheBudgetBytes: number
+  readonly alarms: Alarms
   readonly log: Logger
   readonly fault: FaultPoint
 }
@@ -117,6 +119,7 @@ export class Filesystem {
         this.projector.note(places, rows)
         this.#committed()
       },
+      alarms: options.alarms,
       log,
       fault
     })
@@ -134,7 +137,7 @@ export class Filesystem {
    * @throws {Error} EIO, ENOSPC
    */
   async open(): Promise<RecoveryReport> {
-    const { crc32c, bootId, salt, log, fault } = this.options
+    const { crc32c, bootId, salt, alarms, log, fault } = this.options
     const report = await recover({
       volume: this.volume,
       crc32c,
@@ -142,6 +145,7 @@ export class Filesystem {
       fault,
       salt,
       durable: (seq) => this.durable(seq),
+      alarms,
       log
     })
     this.history.load()
@@ -204,6 +208,11 @@ export class Filesystem {
   /** `struct fuse_kstatfs`. */
   statfs(): Buffer {
     return this.attributes.statfs(RESERVE_BYTES)
+  }
+
+  /** Bytes that are written and not in the generation yet. */
+  backlogBytes(): number {
+    return this.space.backlogBytes() + this.ingester.inFlightBytes
   }
 
   /** Resolves when everything written so far is in the generation, durably. */
@@ -270,6 +279,13 @@ export class Filesystem {
     const { index } = this.volume.parts
     const known = index.meta(BLOBS_KEY)?.readUIntLE(0, 6) ?? 0
     const { blobsLength } = await this.options.store.info()
+    if (blobsLength < known) {
+      this.options.alarms.raise(
+        'STORE_SHORT',
+        `the store holds ${blobsLength} content blocks where ${known} were written: it has lost ` +
+          'data or was replaced by an older copy; files whose blocks are missing answer EIO'
+      )
+    }
     if (blobsLength > known) {
       const value = Buffer.alloc(12)
       value.writeUIntLE(known, 0, 6)

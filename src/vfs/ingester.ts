@@ -7,6 +7,7 @@
  * what other devices see of it is one state of the tree; only a file whose bytes are held back
  * (because it is rewritten all the time) comes later.
  */
+import type { Alarms } from '../base/alarms.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
 import { withData, type Write } from '../format/edit.js'
@@ -29,8 +30,6 @@ import type { Volume } from './volume.js'
 const FILES_PER_COMMIT = 4096
 /** Entries of one bee batch: a commit of a large tree is many, each a tree by itself. */
 const BATCH_ENTRIES = 5000
-/** Rows in one journal entry: far below a segment's size. */
-const CHANGES_PER_ENTRY = 1000
 /** A commit waits for so much quiet: what is being made and thrown away need never be stored. */
 const QUIET_MS = 200
 /** But not longer than this. */
@@ -50,6 +49,7 @@ export interface IngesterParts {
   readonly history: Pick<History, 'supersede'>
   /** Called after every commit with what it wrote. */
   readonly onCommitted: (places: Iterable<DirentPlace>, rows: Iterable<Row | null>) => void
+  readonly alarms: Alarms
   readonly log: Logger
   readonly fault: FaultPoint
 }
@@ -69,8 +69,13 @@ interface Snapshot {
   readonly frozen: readonly Frozen[]
 }
 
+/** Alarm: commits fail. */
+const COMMIT_ALARM = 'COMMIT_FAILING'
+
 /** See the file's head. */
 export class Ingester {
+  /** Bytes that the commit under way takes into the generation. */
+  inFlightBytes = 0
   #timer: NodeJS.Timeout | null = null
   #running: Promise<void> | null = null
   #closed = false
@@ -140,11 +145,20 @@ export class Ingester {
       return
     }
     let waitMs = 0
-    this.#running = this.#commit(force).catch((error: unknown) => {
-      this.parts.log.error({ err: error }, 'a commit failed and will be tried again')
-      if (failure) failure.error = error
-      waitMs = RETRY_MS
-    })
+    this.#running = this.#commit(force).then(
+      () => this.parts.alarms.clear(COMMIT_ALARM),
+      (error: unknown) => {
+        this.parts.log.error({ err: error }, 'a commit failed and will be tried again')
+        this.parts.alarms.raise(
+          COMMIT_ALARM,
+          `what was written last is not in the store yet (${messageOf(error)}); it is kept in the ` +
+            'journal and tried again'
+        )
+        if (failure) failure.error = error
+        waitMs = RETRY_MS
+      }
+    )
+    this.inFlightBytes = 0
     await this.#running
     this.#running = null
     if (waitMs > 0 && !this.#closed) {
@@ -157,11 +171,14 @@ export class Ingester {
 
   async #commit(force: boolean): Promise<void> {
     const { volume, store, durable, fault } = this.parts
-    const { tracker, clock, plane } = volume.parts
+    const { tracker, clock, plane, author } = volume.parts
     const batch = tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT)
     let thawed = false
     const frozenInos: number[] = []
     try {
+      // Before the freeze, so that the reservation is durable with it: a dot that is in the
+      // generation must never be issued again. Two each: a file may change meanwhile.
+      volume.apply(author.reserve(0, 2 * batch.files.length))
       const snapshot = this.#snapshot(batch, frozenInos)
       fault('commit.frozen')
       await durable(snapshot.seq)
@@ -216,6 +233,7 @@ export class Ingester {
         ranges: plane.ranges(ino, RANGES.frozen)
       }
       frozen.push({ file, stat })
+      this.inFlightBytes += byteLengthOf(file.ranges)
     }
     return { batch, seq, rows, dirents: this.#dirents(batch), frozen }
   }
@@ -243,7 +261,6 @@ export class Ingester {
   /** The rows as they are committed: those of the cut, the frozen files with their new content. */
   #committedRows(snapshot: Snapshot, results: readonly IngestResult[]): Map<number, Row | null> {
     const { author } = this.parts.volume.parts
-    this.parts.volume.apply(author.reserve(0, snapshot.frozen.length))
     const rows = new Map(snapshot.rows)
     for (const [i, frozen] of snapshot.frozen.entries()) {
       const result = results[i]
@@ -322,9 +339,7 @@ export class Ingester {
     }
     changes.push(...history.supersede(superseded))
     if (snapshot.frozen.length > 0) changes.push(blobsLengthChange(blobsLength))
-    for (let at = 0; at < changes.length; at += CHANGES_PER_ENTRY) {
-      volume.apply(changes.slice(at, at + CHANGES_PER_ENTRY))
-    }
+    volume.applyAll(changes)
     for (const row of bases) plane.setBase(row.ino, row.baseEnd, row.baseEpoch)
     for (const { file } of snapshot.frozen) plane.thaw(file.ino, true)
   }
@@ -337,6 +352,16 @@ export class Ingester {
       dataSeq: seq
     })
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function byteLengthOf(pairs: Float64Array): number {
+  let bytes = 0
+  for (let i = 0; i < pairs.length; i += 2) bytes += (pairs[i + 1] ?? 0) - (pairs[i] ?? 0)
+  return bytes
 }
 
 /** A row with the content that was ingested; metadata that is newer than the freeze stays. */

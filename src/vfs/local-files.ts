@@ -40,6 +40,14 @@ interface LocalFile {
   readonly inos: Set<number>
 }
 
+/** The nodes of one local file. */
+export interface LocalGroup {
+  readonly inos: readonly number[]
+  readonly diskBytes: number
+  /** Whether all of them were released, so that the file goes. */
+  readonly isGone: () => boolean
+}
+
 interface Doomed {
   readonly file: LocalFile
   readonly seq: number
@@ -137,11 +145,13 @@ export class LocalFiles {
 
   /**
    * The nodes that share the local file that was made first, for eviction: oldest first.
-   * @returns an iterator over groups of inos; releasing while iterating is allowed
+   * @returns an iterator over groups; releasing while iterating is allowed
    */
-  *oldestFirst(): Generator<readonly number[]> {
+  *oldestFirst(): Generator<LocalGroup> {
     for (const file of this.#files.values()) {
-      if (file !== this.#open.get(file.layout)) yield [...file.inos]
+      if (file === this.#open.get(file.layout)) continue
+      const isGone = (): boolean => file.inos.size === 0
+      yield { inos: [...file.inos], diskBytes: bytesOnDisk(file), isGone }
     }
   }
 
@@ -168,7 +178,7 @@ export class LocalFiles {
   /** Bytes that all local files take on the disk. */
   diskBytes(): number {
     let bytes = 0
-    for (const file of this.#files.values()) bytes += statSync(file.path).blocks * 512
+    for (const file of this.#files.values()) bytes += bytesOnDisk(file)
     return bytes
   }
 
@@ -227,6 +237,10 @@ export class LocalFiles {
     this.#files.delete(file.id)
     this.#doomed.push({ file, seq: this.plane.lastSeq() })
   }
+}
+
+function bytesOnDisk({ path }: LocalFile): number {
+  return statSync(path).blocks * 512
 }
 
 /** Makes the names in a directory durable. */

@@ -9,6 +9,7 @@
  */
 import { readFileSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Alarms } from '../base/alarms.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
 import { decodeChanges, type Change } from '../union/changes.js'
@@ -30,9 +31,10 @@ import { META, type StatedFile, type Volume } from './volume.js'
 export const SEQ_KEY = 'seq'
 /** Key of the last journal entry that the index and the generation are known to have. */
 export const DONE_KEY = 'done'
+/** Key that says that the index was made from records and no start has settled it yet. */
+export const MADE_ANEW_KEY = 'made-anew'
 /** In the journal's directory. */
 const BOOT_FILE = 'boot'
-const CHANGES_PER_ENTRY = 500
 /** Native flag: take size, times and base of a packed inode although it has local state. */
 const INODE_FORCE = 1
 
@@ -65,6 +67,7 @@ export interface RecoveryParts {
   readonly salt: bigint
   /** Resolves when the journal is durable up to a sequence number. */
   readonly durable: (seq: number) => Promise<void>
+  readonly alarms: Alarms
   readonly log: Logger
   readonly fault: FaultPoint
 }
@@ -78,7 +81,17 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const { index, journal, tracker } = volume.parts
   const trustAll = readBootId(journal.directory) === bootId
   const read = readJournal(journal.directory, trustAll, crc32c)
-  if (read.damaged) log.warn({}, 'the end of the journal is damaged; what lay behind it is lost')
+  if (read.damaged) {
+    log.warn({}, 'the end of the journal is damaged; what lay behind it is lost')
+    // After a power loss a torn end is what is expected, and was confirmed to nobody.
+    if (trustAll) {
+      parts.alarms.raise(
+        'JOURNAL_DAMAGED',
+        'the end of the journal was damaged on the disk: what was written last may be lost; ' +
+          'check the disk'
+      )
+    }
+  }
   const done = index.meta(DONE_KEY)?.readUIntLE(0, 6) ?? 0
   const entries = read.entries.filter((entry) => entry.seq > done)
   const rows = new Map<number, Row[]>()
@@ -95,11 +108,13 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const lastSeq = Math.max(found, done)
   const oldSegments = readdirSync(journal.directory).filter((name) => name.endsWith('.seg'))
   if (!trustAll) noteTrusted(journal.directory, read.entries.at(-1)?.seq ?? 0)
-  cutJournal(journal.directory, lastSeq, crc32c)
+  // Where nothing is trusted nothing stays: a later mark would seem to cover it.
+  const isEmpty = !trustAll && read.entries.length === 0
+  cutJournal(journal.directory, isEmpty ? 0 : lastSeq, crc32c)
   parts.fault('recovery.cut')
   journal.open(lastSeq + 1, parts.salt)
   volume.parts.author.load()
-  const adopted = states.filter((state) => adopt(volume, state))
+  const adopted = states.filter((state) => adopt(parts, state))
   volume.parts.files.sweep()
   for (const state of adopted) restore(volume, state)
   await settle(parts, oldSegments)
@@ -201,15 +216,25 @@ function replay(state: LocalState, type: number, payload: Buffer): void {
   }
 }
 
-/** Gives a file's state to the data plane. @returns false: its row has all of it */
-function adopt(volume: Volume, state: LocalState): boolean {
+/** Gives a file's state to the data plane. @returns false: its row has all that is left of it */
+function adopt({ volume, alarms, log }: RecoveryParts, state: LocalState): boolean {
   const { plane, files } = volume.parts
   const { ino, size, baseEnd, timeNs } = state
   const row = volume.row(ino)
   const limit = state.binding && files.limitOnDisk(state.binding.fileId)
-  // Only after the index was made anew: local files go when what they hold is in the Corestore, so
-  // the record that the row was made from has these writes.
-  if (!limit && state.dirty.pairs().length > 0) return false
+  if (!limit && state.dirty.pairs().length > 0) {
+    // An index that was made anew knows of no commit, so writes of long ago seem to be missing:
+    // their local file went when the record that the row was made from had them.
+    if (volume.parts.index.meta(MADE_ANEW_KEY) !== null) return false
+    log.error({ ino, file: state.binding?.fileId }, 'a spool file is missing')
+    alarms.raise(
+      'SPOOL_MISSING',
+      `the last writes to inode ${ino} are lost: spool file ${state.binding?.fileId} is gone; ` +
+        'the file shows its content before them',
+      String(ino)
+    )
+    return false
+  }
   const ctimeNs = maxOf(row.ctimeNs, state.changedNs)
   const stat = Buffer.from(row.with({ size, baseEnd, mtimeNs: timeNs, ctimeNs }).stat)
   stat.writeUInt32LE(stat.readUInt32LE(68) | INODE_FORCE, 68)
@@ -262,9 +287,8 @@ async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Pro
   const seq = Buffer.alloc(6)
   seq.writeUIntLE(journal.lastSeq, 0, 6)
   changes.push({ kind: 'meta', key: SEQ_KEY, value: seq })
-  for (let at = 0; at < changes.length; at += CHANGES_PER_ENTRY) {
-    parts.volume.apply(changes.slice(at, at + CHANGES_PER_ENTRY))
-  }
+  changes.push({ kind: 'meta', key: MADE_ANEW_KEY, value: null })
+  parts.volume.applyAll(changes)
   await parts.durable(journal.lastSeq)
   parts.fault('recovery.stated')
   index.cut()

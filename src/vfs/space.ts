@@ -90,7 +90,7 @@ export class Space {
 
   /** Lets cached content go, oldest first, until so many local files are left. */
   evictFiles(count: number): void {
-    for (const inos of this.volume.parts.files.oldestFirst()) {
+    for (const { inos } of this.volume.parts.files.oldestFirst()) {
       if (this.volume.parts.files.fileCount <= count) return
       this.#release(inos)
     }
@@ -99,12 +99,13 @@ export class Space {
   /** Lets cached content go, oldest first, until about so many bytes are free. */
   evict(bytes: number): void {
     const { files, plane } = this.volume.parts
-    const before = files.diskBytes()
-    for (const inos of files.oldestFirst()) {
-      this.#release(inos)
-      files.reap(plane.durableSeq())
-      if (before - files.diskBytes() >= bytes) return
+    let freed = 0
+    for (const group of files.oldestFirst()) {
+      this.#release(group.inos)
+      if (group.isGone()) freed += group.diskBytes
+      if (freed >= bytes) break
     }
+    files.reap(plane.durableSeq())
   }
 
   #release(inos: readonly number[]): void {

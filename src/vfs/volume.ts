@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.js'
 import { FsError } from '../base/errors.js'
 import type { Owner } from '../format/record.js'
 import type { Author } from '../union/author.js'
-import { encodeChanges, type Change } from '../union/changes.js'
+import { encodeChanges, encodedLength, type Change } from '../union/changes.js'
 import type { Index } from '../union/index-store.js'
 import { readSafe, type Row } from '../union/row.js'
 import type { Journal } from './journal.js'
@@ -16,6 +16,9 @@ import type { Tracker } from './tracker.js'
 
 /** First byte of a journal entry of JavaScript's. */
 export const META = { changes: 0, files: 1 } as const
+
+/** Bytes of one journal entry of many changes: far below a segment's, whatever xattrs rows hold. */
+const ENTRY_BYTES = 1024 * 1024
 
 /** All that is known of a file whose bytes are not committed: the JSON of a `files` entry. */
 export interface StatedFile {
@@ -109,6 +112,26 @@ export class Volume {
     index.apply(changes)
     tracker.note(changes)
     wake()
+  }
+
+  /**
+   * Journals and applies any number of changes that need not survive together: each of them, and
+   * any prefix, is a good state.
+   */
+  applyAll(changes: readonly Change[]): void {
+    let entry: Change[] = []
+    let byteLength = 0
+    for (const change of changes) {
+      const length = encodedLength(change)
+      if (byteLength + length > ENTRY_BYTES) {
+        this.apply(entry)
+        entry = []
+        byteLength = 0
+      }
+      entry.push(change)
+      byteLength += length
+    }
+    this.apply(entry)
   }
 
   /**

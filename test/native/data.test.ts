@@ -116,39 +116,6 @@ await test('a write to an unbound file comes to JavaScript, which binds and resu
   equal((await kernel.reply(kernel.send(OP.write, 9, beyond))).errno, 28)
 })
 
-await test('new small files take slots on offer without asking JavaScript', async (t) => {
-  const kernel = new FakeKernel(t)
-  kernel.openJournal()
-  kernel.addFile(2)
-  for (let ino = 10; ino < 15; ino++) kernel.session.putInodes(record({ ino }), 1)
-  kernel.session.offerSlots(2, 65_536, 65_536, 2)
-  throws(() => kernel.session.removeFile(2), { code: 'EBUSY' })
-  equal(kernel.write(10, 0, Buffer.from('ten')).errno, 0)
-  kernel.onRequest = (slot, request) => {
-    equal(request.nodeid === 11 ? kernel.session.binding(11) : null, null)
-    kernel.session.replyError(slot, 28)
-  }
-  const large = FakeKernel.writeBody(0, Buffer.alloc(65_537))
-  equal((await kernel.reply(kernel.send(OP.write, 11, large))).errno, 28)
-  equal(kernel.write(12, 65_535, Buffer.from('x')).errno, 0)
-  const none = FakeKernel.writeBody(0, Buffer.from('x'))
-  equal((await kernel.reply(kernel.send(OP.write, 13, none))).errno, 28)
-  deepEqual(kernel.session.binding(10), { fileId: 2, base: 65_536, limit: 65_536 })
-  deepEqual(kernel.session.binding(12), { fileId: 2, base: 131_072, limit: 65_536 })
-  kernel.work()
-  deepEqual(
-    kernel.events.filter(([type]) => type !== EVENT.marked),
-    [
-      [EVENT.bound, 10, 2],
-      [EVENT.dirtied, 10, 0],
-      [EVENT.bound, 12, 2],
-      [EVENT.slotsLow, 2, 0],
-      [EVENT.dirtied, 12, 0]
-    ]
-  )
-  equal(kernel.read(10, 0, 10).body.toString(), 'ten')
-})
-
 await test('when the write budget is used up new bytes come to JavaScript, old ones do not', async (t) => {
   const kernel = withFile(t)
   kernel.session.setWriteBudget(10)

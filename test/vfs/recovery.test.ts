@@ -172,6 +172,21 @@ t.test('a damaged end of the journal costs what lay behind it and nothing else',
   t.equal(await contentOf(volume, 'f'), 'before')
 })
 
+t.test(
+  'a spool file that is missing raises an alarm, and the file shows what was there',
+  async (t) => {
+    const volume = await setUp(t)
+    const ino = await write(volume, 'f', 'committed')
+    await volume.flush()
+    await volume.kernel.write(ino, 0, Buffer.from('lost'))
+    await volume.tamper(({ spool }) => {
+      for (const name of readdirSync(spool)) rmSync(join(spool, name))
+    })
+    t.match(volume.alarms.list(), [{ code: 'SPOOL_MISSING', message: /inode/ }])
+    t.equal(await contentOf(volume, 'f'), 'committed')
+  }
+)
+
 t.test('an index that is gone is made again, what was not committed included', async (t) => {
   const volume = await setUp(t)
   await write(volume, 'committed', 'one')
@@ -234,3 +249,22 @@ t.test('a rebuilt index shows the same tree', async (t) => {
   })
   t.strictSame(shape(after), shape(before))
 })
+
+t.test(
+  'a commit of more metadata than a journal entry holds is recovered and repeated',
+  async (t) => {
+    const volume = await setUp(t)
+    const value = Buffer.alloc(60_000, 'x')
+    for (let i = 0; i < 20; i++) {
+      const ino = await write(volume, `f${i}`, `content ${i}`)
+      for (let j = 0; j < 17; j++) await volume.kernel.setxattr(ino, `user.${j}`, value, 0)
+    }
+    await volume.crash()
+    await volume.flush()
+    t.strictSame(volume.alarms.list(), [])
+    await volume.remount()
+    const { ino } = await volume.kernel.lookup(1, 'f19')
+    t.equal((await volume.kernel.getxattr(ino, 'user.16')).length, value.length)
+    t.equal(await contentOf(volume, 'f7'), 'content 7')
+  }
+)

@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { noFault, type FaultPoint } from '../../src/base/fault.js'
 import { silentLogger, type Logger } from '../../src/base/log.js'
+import { Alarms } from '../../src/base/alarms.js'
 import type { Clock } from '../../src/base/clock.js'
 import { toGenerationNumber } from '../../src/format/ids.js'
 import { Dispatcher } from '../../src/fuse/dispatcher.js'
@@ -75,6 +76,8 @@ function copyTree(from: string, to: string): void {
 
 /** See the file's head. */
 export class TestVolume {
+  /** What the volume has raised, over all its lives. */
+  readonly alarms = new Alarms()
   #open: Open | null = null
   #boots = 1
   /** Calls of the store under way: a copy is taken only at none. */
@@ -170,6 +173,7 @@ export class TestVolume {
         keepRunMs: this.options.historyMs ?? 1e12
       },
       cacheBudgetBytes: this.options.cacheBytes ?? 1e12,
+      alarms: this.alarms,
       log,
       fault
     })
