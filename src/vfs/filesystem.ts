@@ -9,6 +9,7 @@ import type { Logger } from '../base/log.js'
 import { newRecord } from '../format/edit.js'
 import { ROOT_INO, type GenerationNumber } from '../format/ids.js'
 import { Author } from '../union/author.js'
+import type { Change } from '../union/changes.js'
 import type { Index } from '../union/index-store.js'
 import { Row } from '../union/row.js'
 import { Attributes } from './attributes.js'
@@ -55,6 +56,12 @@ export interface FilesystemOptions {
   readonly fault: FaultPoint
 }
 
+function seqChange(key: string, seq: number): Change {
+  const value = Buffer.alloc(6)
+  value.writeUIntLE(seq, 0, 6)
+  return { kind: 'meta', key, value }
+}
+
 interface Waiter {
   readonly seq: number
   readonly resolve: () => void
@@ -77,6 +84,8 @@ export class Filesystem {
   #checkpointing: Promise<void> | null = null
   /** The journal entries that the index's cut covers. */
   #cutSeq = 0
+  /** And up to where the generation has them. */
+  #doneSeq = 0
   #timer: NodeJS.Timeout | null = null
 
   /** @param options the data plane need not be served yet; nothing is read before `open` */
@@ -243,21 +252,6 @@ export class Filesystem {
     await this.history.tend()
     await this.#checkpointing
     await this.checkpoint()
-    await this.#noteDone()
-  }
-
-  /** Says that nothing of the journal is needed any more: the next start applies none of it. */
-  async #noteDone(): Promise<void> {
-    const { index, plane, tracker } = this.volume.parts
-    this.hearEvents()
-    if (tracker.isDirty) return
-    const seq = plane.lastSeq()
-    await this.durable(seq)
-    const value = Buffer.alloc(6)
-    value.writeUIntLE(seq, 0, 6)
-    index.apply([{ kind: 'meta', key: DONE_KEY, value }])
-    index.cut()
-    await index.flush()
   }
 
   /**
@@ -307,16 +301,20 @@ export class Filesystem {
   async #checkpoint(): Promise<void> {
     const { index, plane, journal, tracker } = this.volume.parts
     const seq = plane.lastSeq()
-    const value = Buffer.alloc(6)
-    value.writeUIntLE(seq, 0, 6)
-    index.apply([{ kind: 'meta', key: SEQ_KEY, value }])
+    this.hearEvents()
+    // What was done once is done, also when the tracker knows no better than its last cut.
+    const doneSeq = Math.max(this.#doneSeq, Math.min(seq, tracker.settledSeq(seq)))
+    index.apply([seqChange(SEQ_KEY, seq), seqChange(DONE_KEY, doneSeq)])
     // A cut that could not be flushed the last time is flushed first, and stands for less.
-    if (index.cut()) this.#cutSeq = seq
+    if (index.cut()) {
+      this.#cutSeq = seq
+      this.#doneSeq = doneSeq
+    }
     await this.durable(this.#cutSeq)
     this.options.fault('checkpoint.durable')
     await index.flush()
     this.options.fault('checkpoint.flushed')
-    journal.release(Math.min(this.#cutSeq, tracker.committedSeq()))
+    journal.release(this.#doneSeq)
   }
 
   /** On a full disk the next tick tries again; until then what needs a segment gets ENOSPC. */

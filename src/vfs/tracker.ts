@@ -183,6 +183,14 @@ export class Tracker {
     return seq
   }
 
+  /**
+   * As `committedSeq`; when nothing waits, everything that there is.
+   * @param lastSeq of the newest journal entry; what it dirtied has been heard of
+   */
+  settledSeq(lastSeq: number): number {
+    return this.isDirty || this.#pendingSeq !== null ? this.committedSeq() : lastSeq
+  }
+
   #since(ino: number): number {
     return this.#files.get(ino)?.sinceSeq ?? this.#cutSeq
   }

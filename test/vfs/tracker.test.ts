@@ -102,6 +102,7 @@ t.test('the committed sequence never passes uncommitted work', async () => {
         }
         const needed = Math.min(...oldest.values(), Infinity)
         assert.ok(tracker.committedSeq() < needed, `entry ${needed} is needed`)
+        assert.ok(tracker.settledSeq(seq) < needed, `entry ${needed} is needed`)
       }
     }),
     { numRuns: 300 }
