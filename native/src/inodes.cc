@@ -21,6 +21,7 @@ Inode &InodeTable::obtain(uint64_t ino) {
 void InodeTable::list(Inode &inode) {
   if (inode.listed) return;
   inode.listed = true;
+  idle_++;
   inode.older = newest_;
   inode.newer = nullptr;
   if (newest_) newest_->newer = &inode;
@@ -31,6 +32,7 @@ void InodeTable::list(Inode &inode) {
 void InodeTable::unlist(Inode &inode) {
   if (!inode.listed) return;
   inode.listed = false;
+  idle_--;
   (inode.older ? inode.older->newer : oldest_) = inode.newer;
   (inode.newer ? inode.newer->older : newest_) = inode.older;
   inode.older = inode.newer = nullptr;
@@ -53,8 +55,9 @@ bool InodeTable::settle(Inode &inode) {
   } else {
     unlist(inode);
   }
-  // The one at hand is the newest, so it goes last; the bound is kept by one eviction per insert.
-  while (inodes_.size() > maxInodes_ && oldest_ && oldest_ != &inode) {
+  // The bound is kept by one eviction per insert. Where the kernel refers to nearly all of them, the
+  // few idle ones are those that JavaScript has just put here to answer with: they stay.
+  while (inodes_.size() > maxInodes_ && idle_ > keepIdle_) {
     Inode &victim = *oldest_;
     unlist(victim);
     inodes_.erase(victim.ino());

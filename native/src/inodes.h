@@ -2,6 +2,7 @@
 // All of it belongs to the session mutex. An `Inode &` is good until `settle` is called on it.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <unordered_map>
 
@@ -78,7 +79,8 @@ struct Inode {
 
 class InodeTable {
  public:
-  explicit InodeTable(size_t maxInodes) : maxInodes_(maxInodes) {}
+  explicit InodeTable(size_t maxInodes)
+      : maxInodes_(maxInodes), keepIdle_(std::min<size_t>(maxInodes / 4, 4096)) {}
   // Null when nothing at all is known; `known` may still be false.
   Inode *find(uint64_t ino);
   Inode *findKnown(uint64_t ino);
@@ -93,7 +95,8 @@ class InodeTable {
   void unlist(Inode &inode);
   std::unordered_map<uint64_t, Inode> inodes_;
   Inode *oldest_ = nullptr, *newest_ = nullptr;
-  size_t maxInodes_;
+  size_t idle_ = 0;  // how many are listed
+  size_t maxInodes_, keepIdle_;
 };
 
 }  // namespace pcfs

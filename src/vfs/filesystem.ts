@@ -261,6 +261,7 @@ export class Filesystem {
   async abandon(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer)
     await this.ingester.close()
+    await this.projector.close()
     await this.history.tend()
     await this.#checkpointing?.catch(() => undefined)
   }

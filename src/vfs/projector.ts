@@ -37,6 +37,8 @@ export interface ProjectorParts {
 export class Projector {
   #places = new Map<string, DirentPlace>()
   #isMarked = false
+  /** What is in the projection may be of names that nothing is known of any more. */
+  #isStale = false
   #timer: NodeJS.Timeout | null = null
   #running: Promise<void> | null = null
   #closed = false
@@ -79,9 +81,10 @@ export class Projector {
     this.#places.set(direntKey(place.parent, place.name).toString('latin1'), place)
   }
 
-  /** Everything below the root is to be projected anew. */
+  /** Everything is to be projected anew, after what is there was taken out. */
   #everything(): void {
     this.#places.clear()
+    this.#isStale = true
     for (const { name } of this.parts.volume.parts.index.children(1)) {
       this.#places.set(direntKey(1, name).toString('latin1'), { parent: 1, name })
     }
@@ -89,7 +92,7 @@ export class Projector {
   }
 
   #later(): void {
-    if (this.#closed || this.#places.size === 0) return
+    if (this.#closed || (this.#places.size === 0 && !this.#isStale)) return
     if (!this.#isMarked) {
       this.#isMarked = true
       this.parts.volume.apply([{ kind: 'meta', key: BEHIND_KEY, value: Buffer.of(1) }])
@@ -107,6 +110,10 @@ export class Projector {
 
   async #run(): Promise<void> {
     try {
+      if (this.#isStale && !this.#closed) {
+        this.#isStale = false
+        await this.parts.store.project([], [])
+      }
       while (this.#places.size > 0 && !this.#closed) {
         const [[key, place] = []] = this.#places
         if (key === undefined || place === undefined) return
@@ -138,6 +145,8 @@ export class Projector {
     for (const change of this.#below(row.ino, path)) {
       batch.push(change)
       if (batch.length < BATCH) continue
+      // A large folder takes long; the mark stays, so that the next start does it again.
+      if (this.#closed) return
       await this.parts.store.project(batch, null)
       batch = []
     }

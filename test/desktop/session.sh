@@ -6,6 +6,8 @@ export HOME="$T/home" XDG_RUNTIME_DIR="$T/run" DISPLAY=":$SCREEN" LC_ALL=C.UTF-8
 export XDG_DATA_HOME="$HOME/.local/share" XDG_CONFIG_HOME="$HOME/.config"
 mkdir -p "$HOME" "$XDG_DATA_HOME" "$XDG_CONFIG_HOME/libfm"
 mkdir -p -m 700 "$XDG_RUNTIME_DIR"
+# Services that the bus starts are to work in this home too.
+dbus-update-activation-environment HOME XDG_RUNTIME_DIR XDG_DATA_HOME XDG_CONFIG_HOME DISPLAY
 # No question before trashing; files are opened with one click less to guess about.
 printf '[config]\nsingle_click=0\nuse_trash=1\nconfirm_del=0\nconfirm_trash=0\n' \
   >"$XDG_CONFIG_HOME/libfm/libfm.conf"
@@ -106,6 +108,12 @@ import -window root "$T/trashed.png"
 # A thumbnailer reads the pictures and leaves them as they are.
 before=$(cd "$M/Pictures" && sha256sum ./*.png)
 go_to "$M/Pictures"
-sleep 4
+dbus-send --session --print-reply --dest=org.freedesktop.thumbnails.Thumbnailer1 \
+  /org/freedesktop/thumbnails/Thumbnailer1 org.freedesktop.thumbnails.Thumbnailer1.Queue \
+  "array:string:file://$M/Pictures/photo0.png,file://$M/Pictures/photo1.png" \
+  array:string:image/png,image/png string:normal string:default uint32:0 >"$T/queued" 2>&1 ||
+  fail "the thumbnailer cannot be asked: $(cat "$T/queued")"
+has_thumbnails() { [ "$(find "$HOME" -path '*thumbnails/normal/*.png' | wc -l)" -ge 2 ]; }
+wait_for 20 has_thumbnails || fail "no thumbnail was made"
 import -window root "$T/pictures.png"
 [ "$before" = "$(cd "$M/Pictures" && sha256sum ./*.png)" ] || fail "the pictures changed"

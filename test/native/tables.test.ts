@@ -255,6 +255,20 @@ await test('tables stay bounded: idle inodes and closed directories go, used one
   equal(kernel.session.hasDir(1), true)
 })
 
+await test('a table full of inodes that the kernel knows still takes new ones', async (t) => {
+  const kernel = withRoot(t, { maxInodes: 100, maxDirents: 10_000 })
+  const names = (count: number): Buffer =>
+    pack(Array.from({ length: count }, (_, i): [string, number] => [`f${i}`, 1000 + i]))
+  for (let i = 0; i < 500; i++) {
+    kernel.session.putInodes(record({ ino: 1000 + i }), 1)
+    kernel.session.putDir(1, names(i + 1), i + 1, 1)
+    // Something else changes before the answer names the new one.
+    kernel.session.putInodes(record({ ino: 1 }), 1)
+    equal(kernel.lookup(1, `f${i}`).errno, 0, `file ${i}`)
+  }
+  for (let i = 0; i < 500; i++) equal(kernel.getattr(1000 + i).errno, 0)
+})
+
 await test('what is not supported is answered ENOSYS without JavaScript', async (t) => {
   const kernel = withRoot(t)
   for (const opcode of [31, 32, 33, 34, 37, 39, 40, 53, 99])

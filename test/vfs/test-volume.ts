@@ -325,6 +325,16 @@ export class TestVolume {
     rmSync(this.root, { recursive: true, force: true })
   }
 
+  /** Does something with the home while it is closed, then mounts again. */
+  async offline<T>(work: (home: HomePaths) => Promise<T>): Promise<T> {
+    await this.#stop()
+    try {
+      return await work(this.home)
+    } finally {
+      await this.#start()
+    }
+  }
+
   /** Damages a file of the home while it is closed, then mounts again. */
   async tamper(change: (home: HomePaths) => void, newBoot = false): Promise<void> {
     await this.idle()
