@@ -111,6 +111,13 @@ Napi::Float64Array argDoubles(const Napi::CallbackInfo &info, size_t index) {
   return info[index].As<Napi::Float64Array>();
 }
 
+std::vector<uint64_t> argInos(const Napi::CallbackInfo &info, size_t index) {
+  const auto list = argDoubles(info, index);
+  std::vector<uint64_t> inos(list.ElementLength());
+  for (size_t i = 0; i < inos.size(); i++) inos[i] = uint64_t(list.Data()[i]);
+  return inos;
+}
+
 Napi::Float64Array rangesToJs(Napi::Env env, const std::vector<Range> &ranges) {
   auto array = Napi::Float64Array::New(env, ranges.size() * 2);
   for (size_t i = 0; i < ranges.size(); i++) {

@@ -24,6 +24,7 @@ struct Bytes {
   std::string_view text() const { return {reinterpret_cast<const char *>(data), length}; }
 };
 Bytes argBytes(const Napi::CallbackInfo &info, size_t index);
+std::vector<uint64_t> argInos(const Napi::CallbackInfo &info, size_t index);  // a Float64Array
 Napi::Float64Array argDoubles(const Napi::CallbackInfo &info, size_t index);
 Napi::Float64Array rangesToJs(Napi::Env env, const std::vector<Range> &ranges);
 

@@ -135,6 +135,9 @@ void defineBindings(Napi::Object object, const Shared &s) {
   method(object, "ranges", [s](Info info) -> Napi::Value {
     return rangesToJs(info.Env(), s->ranges(argU64(info, 0), int(argU32(info, 1))));
   });
+  method(object, "dirtyBytes", [s](Info info) {
+    return number(info, double(s->dirtyBytes(argInos(info, 0))));
+  });
   method(object, "setWriteBudget", [s](Info info) { s->setWriteBudget(argI64(info, 0)); });
   method(object, "truncate", [s](Info info) {
     return number(info,
@@ -154,10 +157,7 @@ void defineBindings(Napi::Object object, const Shared &s) {
     return out;
   });
   method(object, "freeze", [s](Info info) {
-    const auto list = argDoubles(info, 0);
-    std::vector<uint64_t> inos(list.ElementLength());
-    for (size_t i = 0; i < inos.size(); i++) inos[i] = uint64_t(double(list[i]));
-    return number(info, double(s->freeze(inos)));
+    return number(info, double(s->freeze(argInos(info, 0))));
   });
   method(object, "thaw", [s](Info info) {
     s->thaw(argU64(info, 0), info.Length() > 1 && info[1].ToBoolean().Value());

@@ -135,6 +135,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool unbind(uint64_t ino);
   void setRanges(uint64_t ino, int kind, const double *pairs, size_t count);
   std::vector<Range> ranges(uint64_t ino, int kind);
+  uint64_t dirtyBytes(const std::vector<uint64_t> &inos);
   void setWriteBudget(int64_t bytes);
   uint64_t truncate(uint64_t ino, uint64_t size, int64_t timeNs);
   uint64_t zeroRange(uint64_t ino, uint64_t offset, uint64_t length, uint64_t newSize,

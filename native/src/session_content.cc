@@ -140,6 +140,16 @@ std::vector<Range> Session::ranges(uint64_t ino, int kind) {
   return kind == 0 ? local.valid.all() : kind == 1 ? local.dirty.all() : local.frozen.all();
 }
 
+uint64_t Session::dirtyBytes(const std::vector<uint64_t> &inos) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  uint64_t sum = 0;
+  for (uint64_t ino : inos) {
+    Inode *inode = inodes_.find(ino);
+    if (inode && inode->local) sum += inode->local->dirty.bytes();
+  }
+  return sum;
+}
+
 void Session::setWriteBudget(int64_t bytes) {
   std::lock_guard<std::mutex> lock(mutex_);
   writeBudget_ = bytes;

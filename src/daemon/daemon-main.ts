@@ -1,5 +1,6 @@
 /** Entry of the daemon's process: `daemon-main.js CONFIG`. Started by the supervisor. */
 import { announce, failedBirth } from './birth.js'
+import { enlargeBufferPool } from './buffer-pool.js'
 import { decodeConfig } from './config.js'
 import { Daemon } from './daemon.js'
 import { loadNative } from '../fuse/native.js'
@@ -8,6 +9,7 @@ import { openFilesystem } from './open-filesystem.js'
 /** How long an orderly end may take before it becomes an abrupt one; the journal has everything. */
 const END_MS = 30_000
 
+enlargeBufferPool()
 // A terminal that goes away does not concern us.
 process.on('SIGHUP', () => undefined)
 // Nor do last words that a full disk has no room for: the event, unheard, would end the process.

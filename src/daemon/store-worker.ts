@@ -17,6 +17,7 @@ import { createBlockCipher } from '../keys/block-cipher.js'
 import { openKeyring } from '../keys/keyring.js'
 import { Store } from '../store/store.js'
 import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
+import { enlargeBufferPool } from './buffer-pool.js'
 import { makeFaultPoint } from './fault-point.js'
 import type { StoreCalls, StoreInfo, StoreReply } from './store-calls.js'
 import type { StoreCallName, StoreRequest, StoreWorkerData } from './store-calls.js'
@@ -178,4 +179,5 @@ async function main(port: MessagePort, data: StoreWorkerData): Promise<void> {
   port.postMessage({ id: 0, opened: await service.calls.info() } satisfies StoreReply)
 }
 
+enlargeBufferPool()
 if (parentPort) await main(parentPort, workerData)

@@ -8,7 +8,10 @@ import { malformed } from './malformed.js'
 
 /** Greatest length of a number: a tag byte and 64 bits. */
 const MAX_NUMBER_BYTES = 9
-const SCRATCH_BYTES = 512
+const SCRATCH_BYTES = 4096
+/** A scratch that grew beyond it is not kept for the next. */
+const SCRATCH_KEPT = 64 * 1024
+const EMPTY = Buffer.alloc(0)
 const MAX_U64 = 2n ** 64n - 1n
 
 interface State {
@@ -17,12 +20,22 @@ interface State {
   buffer: Buffer
 }
 
+/** The buffer of the last writer that finished: nearly always there is one writer at a time. */
+let spare: Buffer | null = null
+
+function takeScratch(): Buffer {
+  const scratch = spare ?? Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  spare = null
+  return scratch
+}
+
 /** Writes to a buffer that grows. */
 export class Writer {
-  readonly #state: State = {
-    start: 0,
-    end: SCRATCH_BYTES,
-    buffer: Buffer.allocUnsafe(SCRATCH_BYTES)
+  readonly #state: State
+
+  constructor() {
+    const buffer = takeScratch()
+    this.#state = { start: 0, end: buffer.length, buffer }
   }
 
   /** Bytes written so far. */
@@ -110,9 +123,14 @@ export class Writer {
     this.#state.start = end + extra
   }
 
-  /** A copy of what was written. */
+  /** A copy of what was written. Nothing may be written afterwards. */
   finish(): Buffer {
-    return Buffer.from(this.#state.buffer.subarray(0, this.#state.start))
+    const { buffer, start } = this.#state
+    const bytes = Buffer.from(buffer.subarray(0, start))
+    if (buffer.length <= SCRATCH_KEPT) spare = buffer
+    this.#state.buffer = EMPTY
+    this.#state.end = 0
+    return bytes
   }
 
   #reserve(count: number): void {

@@ -286,6 +286,8 @@ export interface Session extends ContentAccess {
   setRanges(ino: number, kind: 0 | 1, pairs: Float64Array): void
   /** Pairs [start, end), ascending. */
   ranges(ino: number, kind: RangeKind): Float64Array
+  /** How many bytes of these inodes are dirty, all together. */
+  dirtyBytes(inos: Float64Array): number
   /** Native writes may dirty this many further bytes before WRITE comes to JavaScript. At first
    * unlimited. */
   setWriteBudget(bytes: number): void

@@ -42,6 +42,7 @@ export type Change =
 const KINDS = { node: 1, dirent: 2, meta: 3 } as const
 const DELETES = 128
 const ITEM_HEAD = 7
+const EMPTY = Buffer.alloc(0)
 
 /** The index's key of a node: its ino, 8 bytes, big endian. */
 export function nodeKey(ino: number): Buffer {
@@ -112,20 +113,34 @@ export function encodedLength(change: Change): number {
   return ITEM_HEAD + keyBytes + (valueOf(change)?.length ?? 0)
 }
 
-/** The bytes of a list of changes, for the journal. */
-export function encodeChanges(changes: readonly Change[]): Buffer {
-  const parts: Buffer[] = []
-  for (const change of changes) {
-    const key = keyOf(change)
-    const value = valueOf(change)
-    const head = Buffer.allocUnsafe(ITEM_HEAD)
-    head[0] = KINDS[change.kind] | (value ? 0 : DELETES)
-    head.writeUInt16LE(key.length, 1)
-    head.writeUInt32LE(value?.length ?? 0, 3)
-    parts.push(head, key)
-    if (value) parts.push(value)
+/**
+ * The bytes of a list of changes, for the journal.
+ * @param head one byte that comes before them
+ */
+export function encodeChanges(changes: readonly Change[], head: number): Buffer {
+  const keys = changes.map(keyOf)
+  const values = changes.map(valueOf)
+  let byteLength = 1
+  for (const [i, key] of keys.entries()) {
+    byteLength += ITEM_HEAD + key.length + (values[i]?.length ?? 0)
   }
-  return Buffer.concat(parts)
+  const bytes = Buffer.allocUnsafe(byteLength)
+  bytes[0] = head
+  let at = 1
+  for (const [i, change] of changes.entries()) {
+    const key = keys[i] ?? EMPTY
+    const value = values[i]
+    bytes[at] = KINDS[change.kind] | (value ? 0 : DELETES)
+    bytes.writeUInt16LE(key.length, at + 1)
+    bytes.writeUInt32LE(value?.length ?? 0, at + 3)
+    bytes.set(key, at + ITEM_HEAD)
+    at += ITEM_HEAD + key.length
+    if (value) {
+      bytes.set(value, at)
+      at += value.length
+    }
+  }
+  return bytes
 }
 
 function decodeChange(code: number, key: Buffer, value: Buffer | null): Change {

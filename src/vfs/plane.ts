@@ -63,6 +63,7 @@ export interface DataPlane {
   unbind(ino: number): boolean
   setRanges(ino: number, kind: 0 | 1, pairs: Float64Array): void
   ranges(ino: number, kind: 0 | 1 | 2): Float64Array
+  dirtyBytes(inos: Float64Array): number
   nextLocal(ino: number, fileOffset: number): LocalPiece | null
   truncate(ino: number, size: number, timeNs: bigint): number
   zeroRange(

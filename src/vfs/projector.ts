@@ -42,6 +42,7 @@ export class Projector {
   #timer: NodeJS.Timeout | null = null
   #running: Promise<void> | null = null
   #closed = false
+  #notedMs = -Infinity
 
   constructor(private readonly parts: ProjectorParts) {}
 
@@ -53,6 +54,7 @@ export class Projector {
 
   /** Takes note of what a commit wrote. */
   note(places: Iterable<DirentPlace>, rows: Iterable<Row | null>): void {
+    this.#notedMs = this.#nowMs()
     for (const place of places) this.#add(place)
     for (const row of rows) if (row) for (const place of this.#placesOf(row)) this.#add(place)
     this.#later()
@@ -63,7 +65,7 @@ export class Projector {
     await this.#running
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
-    await this.#run()
+    await this.#run(true)
   }
 
   /** Stops; what is left undone is done after the next start. */
@@ -78,6 +80,10 @@ export class Projector {
       this.#everything()
       return
     }
+    this.#queue(place)
+  }
+
+  #queue(place: DirentPlace): void {
     this.#places.set(direntKey(place.parent, place.name).toString('latin1'), place)
   }
 
@@ -86,7 +92,7 @@ export class Projector {
     this.#places.clear()
     this.#isStale = true
     for (const { name } of this.parts.volume.parts.index.children(1)) {
-      this.#places.set(direntKey(1, name).toString('latin1'), { parent: 1, name })
+      this.#queue({ parent: 1, name })
     }
     this.#later()
   }
@@ -108,7 +114,11 @@ export class Projector {
     }
   }
 
-  async #run(): Promise<void> {
+  #nowMs(): number {
+    return this.parts.volume.parts.clock.monotonicMs()
+  }
+
+  async #run(isForced = false): Promise<void> {
     try {
       if (this.#isStale && !this.#closed) {
         this.#isStale = false
@@ -117,6 +127,11 @@ export class Projector {
       while (this.#places.size > 0 && !this.#closed) {
         const [[key, place] = []] = this.#places
         if (key === undefined || place === undefined) return
+        // Somebody is at work again: that goes before.
+        if (this.#nowMs() - this.#notedMs < IDLE_MS && !isForced) {
+          this.#later()
+          return
+        }
         this.#places.delete(key)
         await this.#project(place)
       }
@@ -129,7 +144,7 @@ export class Projector {
     }
   }
 
-  /** One name and, where it is a directory, all that lies below it. */
+  /** One name and, where it is a directory, what is in it; its directories are done in turn. */
   async #project(place: DirentPlace): Promise<void> {
     const folder = this.#pathOf(place.parent)
     if (!folder) return
@@ -137,31 +152,20 @@ export class Projector {
     const dirent = index.dirent(place.parent, place.name)
     const path = [...folder, nameBytes(place.name)]
     const row = dirent && index.node(dirent.ino)
-    const isDir = row !== null && row.record.kind === 'dir'
     // What lay below this name before is taken out first; then the tree as it is goes in.
     await this.parts.store.project([{ path, entry: row && entryOf(row) }], path)
-    if (!isDir) return
+    if (row?.record.kind !== 'dir') return
     let batch: ProjectionChange[] = []
-    for (const change of this.#below(row.ino, path)) {
-      batch.push(change)
+    for (const { name, ino } of index.children(row.ino)) {
+      const child = index.node(ino)
+      if (child?.record.kind === 'dir') this.#queue({ parent: row.ino, name })
+      const entry = child && entryOf(child)
+      if (entry) batch.push({ path: [...path, nameBytes(name)], entry })
       if (batch.length < BATCH) continue
-      // A large folder takes long; the mark stays, so that the next start does it again.
-      if (this.#closed) return
       await this.parts.store.project(batch, null)
       batch = []
     }
     if (batch.length > 0) await this.parts.store.project(batch, null)
-  }
-
-  *#below(ino: number, path: readonly Uint8Array[]): Generator<ProjectionChange> {
-    for (const child of this.parts.volume.parts.index.children(ino)) {
-      const row = this.parts.volume.parts.index.node(child.ino)
-      if (!row) continue
-      const childPath = [...path, nameBytes(child.name)]
-      const entry = entryOf(row)
-      if (entry) yield { path: childPath, entry }
-      if (row.record.kind === 'dir') yield* this.#below(child.ino, childPath)
-    }
   }
 
   /** The names from the root to a directory; null when it is gone. */

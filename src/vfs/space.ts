@@ -8,7 +8,6 @@
  */
 import { statfsSync } from 'node:fs'
 import { FsError } from '../base/errors.js'
-import { RANGES } from './plane.js'
 import type { Volume } from './volume.js'
 
 /** Kept back for the index, the journal and commits. */
@@ -68,12 +67,7 @@ export class Space {
   /** Bytes that are written and not ingested. */
   backlogBytes(): number {
     const { plane, tracker } = this.volume.parts
-    let bytes = 0
-    for (const ino of tracker.dirtyFiles()) {
-      const pairs = plane.ranges(ino, RANGES.dirty)
-      for (let i = 0; i < pairs.length; i += 2) bytes += (pairs[i + 1] ?? 0) - (pairs[i] ?? 0)
-    }
-    return bytes
+    return plane.dirtyBytes(Float64Array.from(tracker.dirtyFiles()))
   }
 
   /** Brings the cache within its budget, and the data plane's budget up to date. */

@@ -107,8 +107,7 @@ export class Volume {
   apply(changes: readonly Change[]): void {
     if (changes.length === 0) return
     const { journal, index, tracker, wake } = this.parts
-    const payload = Buffer.concat([Buffer.of(META.changes), encodeChanges(changes)])
-    journal.append(payload)
+    journal.append(encodeChanges(changes, META.changes))
     index.apply(changes)
     tracker.note(changes)
     wake()

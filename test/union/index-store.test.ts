@@ -127,5 +127,5 @@ t.test('changes survive their way through the journal', async (t) => {
     meta('key', ''),
     meta('key', null)
   ]
-  t.strictSame(decodeChanges(encodeChanges(changes)), changes)
+  t.strictSame(decodeChanges(encodeChanges(changes, 0).subarray(1)), changes)
 })
