@@ -20,8 +20,8 @@ function isRow(value: unknown): value is { readonly problems: unknown } {
   return typeof value === 'object' && value !== null && 'problems' in value
 }
 
-const rounds = process.env['PCFS_POWER_ROUNDS'] ?? '6'
-const seconds = process.env['PCFS_POWER_SECONDS'] ?? '60'
+const rounds = process.env['PCFS_POWER_ROUNDS'] ?? '12'
+const seconds = process.env['PCFS_POWER_SECONDS'] ?? '100'
 const seed = process.env['PCFS_POWER_SEED'] ?? String(Date.now() % 1_000_000)
 const kind = process.env['PCFS_POWER_DISK'] ?? 'ext4'
 

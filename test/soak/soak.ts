@@ -25,7 +25,11 @@ const SUITES: readonly { readonly file: string; readonly env: Readonly<Record<st
     },
     { file: 'posix/stress', env: { PCFS_EXERCISE_SECONDS: '120' } },
     { file: 'format/convergence', env: { PCFS_MERGE_RUNS: '100000', PCFS_MERGE_SEED: seed } },
-    { file: 'vfs/model', env: { PCFS_MODEL_SEED: seed } },
+    {
+      file: 'vfs/model',
+      env: { PCFS_MODEL_SEED: seed, PCFS_MODEL_RUNS: '10000', PCFS_MODEL_SECONDS: '1200' }
+    },
+    { file: 'vfs/mounted-model', env: { PCFS_MODEL_SEED: seed, PCFS_MODEL_MOUNTED: '5000' } },
     { file: 'space/space', env: { PCFS_SPACE_REWRITES: '200', PCFS_SPACE_SECONDS: '600' } },
     { file: 'hang/hang', env: {} },
     { file: 'apps/apps', env: {} }

@@ -9,8 +9,8 @@ import { TestVolume } from './test-volume.js'
 /** Sequences that once failed, shrunk. */
 const REGRESSIONS: Readonly<Record<string, readonly (Op | Event)[]>> = {}
 
-const RUNS = Number(process.env['PCFS_MODEL_RUNS'] ?? 60)
-const SECONDS = Number(process.env['PCFS_MODEL_SECONDS'] ?? 20)
+const RUNS = Number(process.env['PCFS_MODEL_RUNS'] ?? 1000)
+const SECONDS = Number(process.env['PCFS_MODEL_SECONDS'] ?? 100)
 
 t.test('any sequence of operations gives what the reference gives', async (t) => {
   let volume: TestVolume | null = null

@@ -1,4 +1,4 @@
-// runner: timeout=240
+// runner: timeout=500
 /**
  * The sequences of the model-based test on a real mount, run by one child process; then the daemon
  * is killed, and the trees are looked at again.
@@ -16,8 +16,9 @@ import { makeTempFolder, root } from '../support/workspace.js'
 import { START, operation, type Op } from './operations.js'
 import { Reference, type RefNode, type Result } from './reference.js'
 
-t.setTimeout(220_000)
-const SEQUENCES = Number(process.env['PCFS_MODEL_MOUNTED'] ?? 40)
+const SEQUENCES = Number(process.env['PCFS_MODEL_MOUNTED'] ?? 600)
+const CHILD_MS = 60_000 + SEQUENCES * 300
+t.setTimeout(2 * CHILD_MS)
 
 interface Tree {
   readonly mode: number
@@ -78,7 +79,7 @@ async function ask(sequences: readonly (readonly Op[])[], onlyTrees: boolean): P
   const executor = join(root, 'test/vfs/executor.py')
   const script = `python3 -B '${executor}' < '${input}' > '${output}'`
   const result = await run('/bin/sh', ['-c', script], {
-    timeoutMs: 120_000,
+    timeoutMs: CHILD_MS,
     onStuck: () => target.abort()
   })
   if (result.code !== 0) throw new Error(describe(result))
