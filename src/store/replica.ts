@@ -6,10 +6,17 @@ import type Hypercore from 'hypercore'
 
 /**
  * Least and most requests on their way to one peer. Hypercore's own least is 16, which with blocks
- * of records and a round trip of 20 ms makes 800 blocks a second; content fills 16 MB/s of such a
+ * of records and a round trip of 20 ms makes 800 blocks a second; content fills 50 MB/s of such a
  * link with it, and 100 MB/s with 32 (and a block that is read waits behind them for 20 ms).
+ *
+ * Records come in any order: asked for one after the other each needs its proof's whole path
+ * (measured: 4,300 blocks a second instead of 9,400). Content comes in order, so that it lies on
+ * the disk as its writer's does, and goes file by file when it is cleared.
  */
-const REQUESTS = { small: [512, 1024], large: [32, 512] } as const
+const FETCHING = {
+  small: { requests: [256, 1024], linear: false },
+  large: { requests: [32, 512], linear: true }
+} as const
 
 /** News is told at once, then at most this often, ms. */
 const NEWS_MS = 5
@@ -17,7 +24,7 @@ const NEWS_MS = 5
 /** How a core is followed. */
 export interface ReplicaOptions {
   /** Records are small, content is large. */
-  readonly requests: 'small' | 'large'
+  readonly blocks: 'small' | 'large'
   /** Whether all blocks are fetched, now and as it grows. */
   readonly isFull: boolean
   /** The core has grown, or blocks have come. */
@@ -53,6 +60,7 @@ export class Replica {
   readonly core: Core
   readonly #session: Hypercore
   readonly #onChange: () => void
+  readonly #isLinear: boolean
   #download: Hypercore.Download | null = null
   #newsTimer: NodeJS.Timeout | null = null
   #hasNews = false
@@ -63,7 +71,9 @@ export class Replica {
     this.core = core
     this.#session = core.session
     this.#onChange = options.onChange
-    const [least, most] = REQUESTS[options.requests]
+    const { linear, requests } = FETCHING[options.blocks]
+    const [least, most] = requests
+    this.#isLinear = linear
     this.#session.core.replicator.setInflightRange(least, most)
     const tell = (): void => {
       this.#tell()
@@ -86,8 +96,8 @@ export class Replica {
   setFull(isFull: boolean): void {
     if (isFull === this.isFull || this.#isClosed) return
     this.#download?.destroy()
-    // In order: who reads a history waits for its next block, not for any.
-    this.#download = isFull ? this.#session.download({ start: 0, end: -1, linear: true }) : null
+    const all = { start: 0, end: -1, linear: this.#isLinear }
+    this.#download = isFull ? this.#session.download(all) : null
   }
 
   /** Fetches the blocks of `[start, end)`: what is pinned. */

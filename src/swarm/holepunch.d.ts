@@ -18,6 +18,9 @@ declare module 'hyperdht' {
       /** First port to be tried for the server's socket. */
       readonly port?: number
       readonly host?: string
+      /** false: other nodes may be told of this one. */
+      readonly ephemeral?: boolean
+      readonly firewalled?: boolean
     }
     interface RawStream {
       readonly remoteHost: string
@@ -31,6 +34,7 @@ declare module 'hyperdht' {
       readonly remotePublicKey: Buffer
       readonly isInitiator: boolean
       readonly rawStream: RawStream | null
+      readonly rawBytesRead: number
       /** The protocol multiplexer, once something replicates over the stream. */
       readonly userData: unknown
       /** Destroys the stream when nothing comes for so long, ms. */

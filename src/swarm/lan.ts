@@ -165,8 +165,8 @@ export class Lan {
         socket.setMulticastTTL(1)
         this.#receiver?.addMembership(GROUP, host)
       } catch (err) {
-        // Already a member after the interface came back, or an interface without multicast.
-        this.#warn(err)
+        // EADDRINUSE: the interface was away, and is still a member.
+        if (!isInUse(err)) this.#warn(err)
       }
     })
   }
@@ -222,6 +222,10 @@ export class Lan {
     else log.warn({ err }, 'devices on a local network may not be found without the internet')
     this.#isWarned = true
   }
+}
+
+function isInUse(err: unknown): boolean {
+  return err instanceof Error && 'code' in err && err.code === 'EADDRINUSE'
 }
 
 /** IPv4 addresses of this machine that are on a network. */

@@ -100,7 +100,7 @@ export class Replicas {
   async #open(name: string, options: FollowOptions): Promise<Replica> {
     const core = await this.#store.openRemoteCore(options)
     const replica: Replica = new Replica(core, {
-      requests: options.kind === 'records' ? 'small' : 'large',
+      blocks: options.kind === 'records' ? 'small' : 'large',
       isFull: options.isFull,
       onChange: () => {
         this.#events.onChange(replica)

@@ -32,6 +32,9 @@ const LAN_CALLS = 8
 /** A connection on which nothing came for so long is dead, ms; the other end sends every 5 s. */
 const SILENCE_MS = 15_000
 
+/** A connection that is silent for so long is replaced when its peer is seen elsewhere, ms. */
+const DOUBT_MS = 7000
+
 /** How long `close` waits for the goodbyes, ms. */
 const CLOSE_MS = 2000
 
@@ -153,6 +156,8 @@ export class Swarm {
   readonly #redial: Redial | null = null
   readonly #relay: RelayServer | null = null
   readonly #since = new Map<Connection, number>()
+  /** What each connection had received when a beacon of its peer came, and since when. */
+  readonly #heard = new WeakMap<Connection, { readonly bytes: number; readonly sinceMs: number }>()
   /** Keys that are being called because of a beacon. */
   readonly #called = new Set<string>()
   #isSuspended = false
@@ -292,7 +297,8 @@ export class Swarm {
 
   /**
    * Of two devices the one with the greater key calls, so that they do not call each other at once;
-   * the other one answers the beacon. A connection that goes over the local network already stays.
+   * the other one answers the beacon. A connection over the local network stays, unless it is
+   * silent: then one of the two has another address now.
    */
   #onBeacon(beacon: Beacon): boolean {
     const { isMember, keyPair } = this.#options
@@ -300,10 +306,19 @@ export class Swarm {
     if (this.#parts === null || this.#isSuspended || !isMember(noiseKey)) return false
     for (const connection of this.#since.keys()) {
       const isSame = connection.remotePublicKey.equals(noiseKey)
-      if (isSame && this.#pathOf(connection) === 'lan') return false
+      if (isSame && this.#pathOf(connection) === 'lan' && !this.#isSilent(connection)) return false
     }
     if (Buffer.compare(keyPair.publicKey, noiseKey) > 0) this.#callOnLan(this.#parts, beacon)
     return true
+  }
+
+  #isSilent(connection: Connection): boolean {
+    const bytes = connection.rawBytesRead
+    const nowMs = this.#options.clock.monotonicMs()
+    const heard = this.#heard.get(connection)
+    if (heard?.bytes === bytes) return nowMs - heard.sinceMs > DOUBT_MS
+    this.#heard.set(connection, { bytes, sinceMs: nowMs })
+    return false
   }
 
   #callOnLan({ dht, swarm }: Parts, beacon: Beacon): void {
