@@ -52,6 +52,9 @@ declare module 'hypercore' {
       readonly start: number
       readonly length: number
     }
+    interface DataMessage {
+      readonly block: { readonly index: number; value: Buffer } | null
+    }
     interface ProofMessage {
       readonly upgrade: object | null
     }
@@ -60,14 +63,20 @@ declare module 'hypercore' {
       core: Inner
       wireSync: Wire<SyncMessage>
       wireRange: Wire<RangeMessage>
+      wireData: Wire<DataMessage>
       /** Has sent what could not be verified, or could not be written. */
       readonly paused: boolean
       readonly remoteLength: number
-      sendSync(): void
+      sendSync: (this: Peer) => void
       signalUpgrade(): void
       broadcastRange(start: number, length: number, drop: boolean): void
       _remoteHasBlock(index: number): boolean
-      _getProof(batch: unknown, message: ProofMessage, pushing: boolean): Promise<unknown>
+      _getProof: (
+        this: Peer,
+        batch: unknown,
+        message: ProofMessage,
+        isPushing: boolean
+      ) => Promise<unknown>
     }
     interface Replicator {
       readonly constructor: { readonly Peer: { readonly prototype: Peer } }
@@ -108,6 +117,16 @@ declare module 'hypercore' {
     readonly contiguousLength: number
     readonly peers: readonly Hypercore.Peer[]
     readonly core: Hypercore.Inner
+    on(
+      event: 'verification-error',
+      listener: (
+        err: unknown,
+        request: unknown,
+        answer: Hypercore.DataMessage,
+        from: Hypercore.Peer
+      ) => void
+    ): this
+    on(event: string, listener: (...args: never[]) => void): this
     readonly state: {
       readonly byteLength: number
       readonly storage: {

@@ -3,7 +3,7 @@
  * does not pay a round trip per block. What is read itself goes first: Hypercore serves single
  * blocks before ranges.
  *
- * Nothing is fetched ahead of a read that stands alone: a database that reads a page here and a page
+ * Nothing is fetched ahead of a read that stands alone: a database that reads a page here and one
  * there would fetch many times what it needs.
  */
 import type Hypercore from 'hypercore'

@@ -21,6 +21,8 @@ const LONELY_TICKS = 25
 interface Waiting {
   readonly block: number
   readonly requests: unknown[]
+  /** Peers that have sent it and it was not genuine; Hypercore asks them no more. */
+  readonly liars: Set<Hypercore.Peer>
   lonelyTicks: number
   failure: FsError | null
 }
@@ -31,8 +33,6 @@ export class WaitingReads {
   readonly #waiting = new Set<Waiting>()
   #timer: NodeJS.Timeout | null = null
   #isListening = false
-  /** Whether a peer has sent what could not be verified, while somebody waited. */
-  #wasLied = false
 
   /** @param session closed by its owner; a closed one ends all reads */
   constructor(session: Hypercore) {
@@ -45,7 +45,8 @@ export class WaitingReads {
    *   ECANCELED by the signal; otherwise what Hypercore throws
    */
   async get(block: number, timeoutMs: number, signal?: AbortSignal): Promise<Buffer | null> {
-    const waiting: Waiting = { block, requests: [], lonelyTicks: 0, failure: null }
+    const liars = new Set<Hypercore.Peer>()
+    const waiting: Waiting = { block, requests: [], liars, lonelyTicks: 0, failure: null }
     const abort = (): void => {
       this.#giveUp(waiting, new FsError('ECANCELED', 'the read was called off'))
     }
@@ -71,8 +72,8 @@ export class WaitingReads {
     this.#waiting.add(waiting)
     if (!this.#isListening) {
       this.#isListening = true
-      this.#session.on('verification-error', () => {
-        if (this.#waiting.size > 0) this.#wasLied = true
+      this.#session.on('verification-error', (_err, _request, answer, from) => {
+        this.#noteLie(answer, from)
       })
     }
     if (this.#timer !== null) return
@@ -87,20 +88,26 @@ export class WaitingReads {
     if (this.#waiting.size > 0 || this.#timer === null) return
     clearInterval(this.#timer)
     this.#timer = null
-    this.#wasLied = false
+  }
+
+  #noteLie(answer: Hypercore.DataMessage, from: Hypercore.Peer): void {
+    for (const { block, liars } of this.#waiting) {
+      if (answer.block?.index === block) liars.add(from)
+    }
   }
 
   #tick(): void {
     const { peers, key } = this.#session
-    const honest = peers.filter((peer) => !peer.paused)
     for (const waiting of this.#waiting) {
-      const { block } = waiting
-      if (honest.some((peer) => peer._remoteHasBlock(block))) {
+      const { block, liars } = waiting
+      const hasIt = (peer: Hypercore.Peer): boolean =>
+        !peer.paused && !liars.has(peer) && peer._remoteHasBlock(block)
+      if (peers.some(hasIt)) {
         waiting.lonelyTicks = 0
         continue
       }
       const place = `block ${block} of core ${key.toString('hex')}`
-      if (this.#wasLied && honest.length === 0 && peers.length > 0) {
+      if (liars.size > 0) {
         const what = 'is not on this device, and what was sent for it is not genuine'
         this.#giveUp(waiting, new FsError('EIO', `${place} ${what}`))
       } else if (++waiting.lonelyTicks >= LONELY_TICKS) {

@@ -12,7 +12,7 @@ import { randomBytes } from 'node:crypto'
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
 
-/** Of the range for use inside an organisation (RFC 2365), with TTL 1: it does not leave the link. */
+/** For use inside an organisation (RFC 2365); with TTL 1 it does not leave the link. */
 const GROUP = '239.255.112.99'
 const PORT = 47_801
 

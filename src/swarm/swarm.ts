@@ -123,7 +123,7 @@ interface Parts {
 function openParts(options: SwarmOptions, network: NetworkOptions, stack: CloseStack): Parts {
   const { keyPair, topic, isMember } = options
   const { bootstrap } = network
-  const dht = network.dht ?? new HyperDHT(bootstrap === 'public' ? {} : { bootstrap })
+  const dht = network.dht ?? new HyperDHT(dhtOptions(bootstrap))
   stack.push(() => dht.destroy({ force: true }))
   // Relays know their clients by it.
   dht.defaultKeyPair = keyPair
@@ -146,6 +146,15 @@ function openParts(options: SwarmOptions, network: NetworkOptions, stack: CloseS
   const announced = hashParts('pcfs dht topic', [topic])
   const discovery = swarm.join(announced, { server: true, client: true })
   return { dht, swarm, relays, discovery }
+}
+
+/**
+ * In a private DHT, which is small, each device is a node where others can reach it. That is found
+ * out at the start, so that reachable devices need no hole punch: a punch needs four nodes that
+ * tell a device how it looks from outside (measured: it fails with three, silently).
+ */
+function dhtOptions(bootstrap: NetworkOptions['bootstrap']): HyperDHT.Options {
+  return bootstrap === 'public' ? {} : { bootstrap, ephemeral: bootstrap.length === 0 }
 }
 
 /** See the file's head. */
@@ -186,13 +195,7 @@ export class Swarm {
         monotonicMs: options.clock.monotonicMs,
         log
       })
-      // Beacons name the port, which is not known before.
-      dht.bind().then(
-        () => {
-          if (this.#closing === null && !this.#isSuspended) this.#lan?.start()
-        },
-        (err: unknown) => log.warn({ err }, 'no socket for the network')
-      )
+      void this.#startLan(dht)
     }
   }
 
@@ -254,6 +257,16 @@ export class Swarm {
     const goodbye = Promise.allSettled([this.#relay?.close(), swarm.destroy()])
     await settledWithin(goodbye, CLOSE_MS)
     await settledWithin(dht.destroy({ force: true }), CLOSE_MS)
+  }
+
+  async #startLan(dht: HyperDHT): Promise<void> {
+    try {
+      // Beacons name the port, which is not known before.
+      await dht.bind()
+      if (this.#closing === null && !this.#isSuspended) this.#lan?.start()
+    } catch (err) {
+      this.#options.log.warn({ err }, 'no socket for the network')
+    }
   }
 
   #accept(connection: Connection): void {

@@ -136,7 +136,7 @@ export async function appendOnly(
 export async function until(holds: () => boolean, ms = 10_000): Promise<void> {
   const end = performance.now() + ms
   while (!holds()) {
-    if (performance.now() > end) throw new Error(`did not happen in ${ms} ms: ${holds}`)
+    if (performance.now() > end) throw new Error(`did not happen in ${ms} ms: ${holds.toString()}`)
     await sleep(2)
   }
 }

@@ -29,22 +29,21 @@ await test('a thousand strangers at once are all refused and stall nothing', asy
   const ports = [testnet.bootstrap[0]?.port, dht.localAddress()?.port].map(String)
   const args = [child, ...ports, a.keyPair.publicKey.toString('hex'), '1000']
   const flood = promisify(execFile)(process.execPath, args)
-  let isOver = false
-  const watching = flood.then(
-    () => (isOver = true),
-    () => (isOver = true)
-  )
+  const over = new AbortController()
+  const watching = flood.finally(() => {
+    over.abort()
+  })
   const waits: number[] = []
-  for (let i = 1; !isOver; i++) {
+  for (let i = 1; !over.signal.aborted; i++) {
     const startedMs = performance.now()
     await append(a, own, textBlocks(i, 1))
     await until(() => core.contiguousLength === i + 1)
     waits.push(performance.now() - startedMs)
     await sleep(50)
   }
-  await watching
+  const { stdout } = await watching
   delay.disable()
-  const { opened } = JSON.parse((await flood).stdout)
+  const { opened }: { opened: number } = JSON.parse(stdout)
   waits.sort((x, y) => x - y)
   const longest = Math.round(waits.at(-1) ?? 0)
   const stallMs = Math.round(delay.max / 1e6)

@@ -1,4 +1,4 @@
-/** The other side of `member-child.ts`, and network namespaces for it that go with the processes. */
+/** The other side of `member-child.ts`, and network namespaces that go with the processes. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -50,31 +50,42 @@ export interface MemberProgress {
   readonly received: number
 }
 
-interface Answer {
+/** What a member answers where it is not null. */
+interface MemberResults {
+  append: number
+  read: { readonly number: number | null; readonly ms: number }
+  peers: readonly { readonly key: string; readonly path: string }[]
+  progress: MemberProgress
+}
+
+type ResultOf<K> = K extends keyof MemberResults ? MemberResults[K] : null
+
+interface Answer<K> {
   readonly id: number
-  readonly result?: unknown
+  readonly result: ResultOf<K>
   readonly error?: string
 }
 
 /** A device in a process of its own. */
 export class Member {
   readonly #child: ChildProcess
-  readonly #waiting = new Map<number, (answer: Answer) => void>()
+  readonly #waiting = new Map<number, (line: string) => void>()
   #nextId = 1
 
   /** @param isApart whether it gets a network namespace of its own (needs root) */
   constructor(t: Test, isApart = false) {
     const script = new URL('member-child.js', import.meta.url).pathname
-    const command = isApart ? ['unshare', '--net', '--'] : []
-    const [program = '', ...args] = [...command, process.execPath, '--enable-source-maps', script]
+    const node = [process.execPath, '--enable-source-maps', script]
+    // env runs what it is given, where there is nothing else to do that.
+    const [program, args] = isApart ? ['unshare', ['--net', '--', ...node]] : ['env', node]
     this.#child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
     t.teardown(() => this.kill())
     const output = this.#child.stdout
     if (output === null) throw new Error('no output')
     createInterface({ input: output }).on('line', (line) => {
-      const answer: Answer = JSON.parse(line)
-      this.#waiting.get(answer.id)?.(answer)
-      this.#waiting.delete(answer.id)
+      const { id }: { id: number } = JSON.parse(line)
+      this.#waiting.get(id)?.(line)
+      this.#waiting.delete(id)
     })
   }
 
@@ -83,21 +94,21 @@ export class Member {
   }
 
   /** Asks for one thing; fails with the message that the member gives. */
-  async ask<K extends keyof MemberCommands>(op: K, args: MemberCommands[K]): Promise<unknown> {
+  async ask<K extends keyof MemberCommands>(op: K, args: MemberCommands[K]): Promise<ResultOf<K>> {
     const id = this.#nextId++
-    const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve))
+    const answered = new Promise<string>((resolve) => this.#waiting.set(id, resolve))
     this.#child.stdin?.write(`${JSON.stringify({ id, op, args })}\n`)
-    const { result, error } = await answered
+    const { result, error }: Answer<K> = JSON.parse(await answered)
     if (error !== undefined) throw new Error(error)
     return result
   }
 
-  async peers(): Promise<{ key: string; path: string }[]> {
-    return (await this.ask('peers', {})) as { key: string; path: string }[]
+  async peers(): Promise<MemberResults['peers']> {
+    return this.ask('peers', {})
   }
 
   async progress(seed: number): Promise<MemberProgress> {
-    return (await this.ask('progress', { seed })) as MemberProgress
+    return this.ask('progress', { seed })
   }
 
   /** kill -9; resolves when it is gone. */
@@ -150,7 +161,8 @@ export function keyOf(seed: number): string {
 export async function untilAsked(holds: () => Promise<boolean>, ms: number): Promise<number> {
   const startedMs = performance.now()
   while (!(await holds())) {
-    if (performance.now() - startedMs > ms) throw new Error(`did not happen in ${ms} ms: ${holds}`)
+    if (performance.now() - startedMs > ms)
+      throw new Error(`did not happen in ${ms} ms: ${holds.toString()}`)
     await sleep(20)
   }
   return Math.round(performance.now() - startedMs)

@@ -2,7 +2,7 @@ import { tempDirectory } from './devices.js'
 import { connect, keyOf, Member, noNamespaces, untilAsked } from './members.js'
 import { test } from 'tap'
 
-// The relay's own machine, 1, is the only one that both others can reach; it runs the DHT too.
+// Device 1, the relay, is the only one that both others can reach; its machine runs the DHT too.
 await test(
   'two machines that can not reach each other sync through a cloud device',
   { skip: noNamespaces() },
@@ -40,7 +40,7 @@ await test(
       async () => (await b.progress(2)).contiguousLength === 1000,
       60_000
     )
-    t.comment(`connected after ${connected} ms; 65 MB in ${synced} ms`)
+    t.comment(`connected ${connected} ms after the append; its 65 MB there ${synced} ms later`)
     const paths = new Map((await b.peers()).map(({ key, path }) => [key, path]))
     t.equal(paths.get(keyOf(2)), 'relay')
     t.not(paths.get(keyOf(1)), 'relay', 'the relay itself is reached directly')
