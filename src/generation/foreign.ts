@@ -1,0 +1,100 @@
+/**
+ * Another generation's records, read only: what has changed since they were last looked at.
+ *
+ * The first time its head is scanned, at one version, in pages; from then on its history is read.
+ * A cursor says how far that has come; it is the reader's to keep, together with what it made of
+ * the records. Only what is on this device is read, so that nothing here waits for a peer, except a
+ * first scan, which asks for the blocks of the head that are missing.
+ */
+import { nodeIdFromBytes, type NodeId } from '../format/ids.js'
+import type { Core } from '../store/core.js'
+import { Records } from '../store/records.js'
+import { historyEntryOf, nodeIdBytesOf, nodeRange } from './key-spaces.js'
+import type { NodeEntry } from './types.js'
+
+/** How far a generation's records have been read. Structured-clonable. */
+export interface ForeignCursor {
+  /** Bee version up to which they have, or are being, read; 0: nothing was. */
+  readonly version: number
+  /** While the head is scanned: the last node id that was given; null: the scan is over. */
+  readonly scanned: NodeId | null
+}
+
+/** The cursor of a generation that nothing is known of. */
+export const FOREIGN_START: ForeignCursor = { version: 0, scanned: null }
+
+/** Some records and how far that came. */
+export interface ForeignPage {
+  readonly records: readonly NodeEntry[]
+  readonly next: ForeignCursor
+  /** Whether there was nothing more when it was read. */
+  readonly isComplete: boolean
+}
+
+/** Blocks of history that are read in one go. */
+const HISTORY_PAGE = 2048
+/** Records of a scan that are read in one go. */
+const SCAN_PAGE = 2048
+/** Below so many blocks the history is read from the first one on: no scan pays for that. */
+const SCAN_FROM = 4096
+
+/** See the file's head. */
+export class ForeignRecords {
+  readonly #core: Core
+  readonly #records: Records
+
+  /**
+   * @param core its db core, open; the caller closes it after `close`
+   * @param blobsKey key of its blobs core
+   */
+  constructor(core: Core, blobsKey: Buffer) {
+    this.#core = core
+    this.#records = new Records(core, blobsKey)
+  }
+
+  /** The version that can be read without asking a peer. */
+  get version(): number {
+    return this.#core.contiguousLength
+  }
+
+  /**
+   * The records that come next.
+   * @throws {FsError} EIO; ETIMEDOUT when a scan needs blocks that no peer gives
+   */
+  async read(cursor: ForeignCursor): Promise<ForeignPage> {
+    const { version } = this
+    const isNew = cursor.version === 0
+    if (cursor.scanned !== null || (isNew && version >= SCAN_FROM)) {
+      return this.#scan(isNew ? { version, scanned: null } : cursor)
+    }
+    const lt = Math.min(version, cursor.version + HISTORY_PAGE)
+    const latest = new Map<NodeId, NodeEntry>()
+    for await (const change of this.#records.history(cursor.version, lt)) {
+      const { space, key, value } = historyEntryOf(change)
+      // A node that its own device forgot, because no other one knew of it, was never known here.
+      if (space !== 'node' || value === null) continue
+      const id = nodeIdFromBytes(Buffer.from(key))
+      latest.delete(id)
+      latest.set(id, { id, record: value })
+    }
+    const next = { version: Math.max(lt, cursor.version), scanned: null }
+    return { records: [...latest.values()], next, isComplete: next.version >= this.version }
+  }
+
+  /** Closes the bee; not the core. */
+  close(): Promise<void> {
+    return this.#records.close()
+  }
+
+  async #scan({ version, scanned }: ForeignCursor): Promise<ForeignPage> {
+    const records: NodeEntry[] = []
+    const range = { ...nodeRange(scanned), limit: SCAN_PAGE }
+    for await (const { key, value } of this.#records.scan(range, version)) {
+      records.push({ id: nodeIdFromBytes(nodeIdBytesOf(key)), record: value })
+    }
+    const last = records.at(-1)?.id ?? null
+    const isOver = records.length < SCAN_PAGE
+    const next = { version, scanned: isOver ? null : last }
+    return { records, next, isComplete: isOver && version >= this.version }
+  }
+}
