@@ -39,9 +39,7 @@ export class Following {
   note(generation: GenerationNumber): void {
     if (this.#isClosed) return
     this.#waiting.add(generation)
-    this.#running ??= this.#run().finally(() => {
-      this.#running = null
-    })
+    this.#start()
   }
 
   /** Whether all that was noted has been taken in. */
@@ -55,6 +53,14 @@ export class Following {
     for (const timer of this.#retries) clearTimeout(timer)
     this.#retries.clear()
     await this.#running
+  }
+
+  #start(): void {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null
+      // What came after the last look and before this.
+      if (this.#waiting.size > 0 && !this.#isClosed) this.#start()
+    })
   }
 
   async #run(): Promise<void> {
