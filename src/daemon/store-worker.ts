@@ -19,6 +19,7 @@ import { Store } from '../store/store.js'
 import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
 import { enlargeBufferPool } from './buffer-pool.js'
 import { makeFaultPoint } from './fault-point.js'
+import { packMessage } from './message-bytes.js'
 import type { StoreCalls, StoreInfo, StoreReply } from './store-calls.js'
 import type { StoreCallName, StoreRequest, StoreWorkerData } from './store-calls.js'
 
@@ -169,7 +170,8 @@ async function main(port: MessagePort, data: StoreWorkerData): Promise<void> {
   const serve = async (request: StoreRequest): Promise<void> => {
     try {
       const result = await call(service, request)
-      port.postMessage({ id: request.id, result } satisfies StoreReply)
+      const { message, transfer } = packMessage({ id: request.id, result } satisfies StoreReply)
+      port.postMessage(message, transfer)
       if (request.name === 'close') port.close()
     } catch (error) {
       port.postMessage(errorReply(request.id, error))
