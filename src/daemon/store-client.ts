@@ -77,6 +77,9 @@ export class StoreClient implements ContentStore {
     await this.call('clear', runs)
   }
   sweepRecords: ContentStore['sweepRecords'] = async () => this.call('sweepRecords')
+  stopTidying: ContentStore['stopTidying'] = async () => {
+    await this.call('stopTidying')
+  }
   project: ContentStore['project'] = async (changes, below) => this.call('project', changes, below)
   compact: ContentStore['compact'] = async (minBytes) => this.call('compact', minBytes)
   space: ContentStore['space'] = async () => this.call('space')

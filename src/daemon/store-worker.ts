@@ -31,6 +31,9 @@ interface OpenParts {
 
 /** The open parts, and the calls on them. */
 class StoreService {
+  /** Of what may take long and can be done another time. */
+  #tidying = new AbortController()
+
   private constructor(
     private readonly open: OpenParts,
     private readonly content: ContentAccess | null,
@@ -78,10 +81,21 @@ class StoreService {
     },
     sweepRecords: async () => {
       const keepFrom = this.open.generation.info().dbLength
-      return this.open.generation.sweepRecords({ keepFrom })
+      const { signal } = this.#tidying
+      try {
+        return await this.open.generation.sweepRecords({ keepFrom, signal })
+      } catch (error) {
+        if (signal.aborted) return 0
+        throw error
+      }
+    },
+    stopTidying: () => {
+      this.#tidying.abort()
+      this.#tidying = new AbortController()
+      return Promise.resolve(null)
     },
     project: async (changes, below) => {
-      if (below) await this.open.projection.removeBelow(below)
+      if (below) await this.open.projection.removeBelow(below, this.#tidying.signal)
       if (changes.length > 0) await this.open.projection.update(changes)
       return null
     },
