@@ -1,6 +1,6 @@
 /**
- * Bytes in messages between threads. A structured clone copies the whole buffer below each view, and
- * small Buffers are views of pools of 64 KiB: 4,000 content maps of 60 bytes would be copied as a
+ * Bytes in messages between threads. A structured clone copies the whole buffer below each view,
+ * and small Buffers are views of pools of 64 KiB: 4,000 content maps of 60 bytes would be copied as a
  * hundred megabytes. So all views of a message are copied into one buffer, which is handed over.
  */
 
