@@ -1,7 +1,8 @@
 /**
  * Bytes in messages between threads. A structured clone copies the whole buffer below each view,
- * and small Buffers are views of pools of 64 KiB: 4,000 content maps of 60 bytes would be copied as a
- * hundred megabytes. So all views of a message are copied into one buffer, which is handed over.
+ * and small Buffers are views of pools of 64 KiB: 4,000 content maps of 60 bytes would be copied
+ * as a hundred megabytes. So all views of a message are copied into one buffer, which changes
+ * hands.
  */
 
 /** A message whose views all lie in one buffer of their own. */
