@@ -55,8 +55,8 @@ bool InodeTable::settle(Inode &inode) {
   } else {
     unlist(inode);
   }
-  // The bound is kept by one eviction per insert. Where the kernel refers to nearly all of them, the
-  // few idle ones are those that JavaScript has just put here to answer with: they stay.
+  // The bound is kept by one eviction per insert. Where the kernel refers to nearly all of them,
+  // the few idle ones are those that JavaScript has just put here to answer with: they stay.
   while (inodes_.size() > maxInodes_ && idle_ > keepIdle_) {
     Inode &victim = *oldest_;
     unlist(victim);

@@ -37,6 +37,7 @@ export interface StoreCalls {
   runsOf: { args: [map: Uint8Array]; result: readonly BlockRun[] }
   clear: { args: [runs: readonly BlockRun[]]; result: null }
   sweepRecords: { args: []; result: number }
+  stopTidying: { args: []; result: null }
   project: {
     args: [changes: readonly ProjectionChange[], below: readonly Uint8Array[] | null]
     result: null

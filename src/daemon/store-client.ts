@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads'
 import { FsError, isErrnoName } from '../base/errors.js'
 import type { ContentStore } from '../vfs/content-store.js'
+import { packMessage } from './message-bytes.js'
 import type { StoreCallName, StoreCalls, StoreInfo } from './store-calls.js'
 import type { StoreReply, StoreWorkerData } from './store-calls.js'
 
@@ -55,7 +56,8 @@ export class StoreClient implements ContentStore {
         if (isResultOf(name, result)) resolve(result)
       }
       this.#pending.set(id, { resolve: settle, reject })
-      this.#worker.postMessage({ id, name, args })
+      const { message, transfer } = packMessage({ id, name, args })
+      this.#worker.postMessage(message, transfer)
     })
   }
 
@@ -75,6 +77,9 @@ export class StoreClient implements ContentStore {
     await this.call('clear', runs)
   }
   sweepRecords: ContentStore['sweepRecords'] = async () => this.call('sweepRecords')
+  stopTidying: ContentStore['stopTidying'] = async () => {
+    await this.call('stopTidying')
+  }
   project: ContentStore['project'] = async (changes, below) => this.call('project', changes, below)
   compact: ContentStore['compact'] = async (minBytes) => this.call('compact', minBytes)
   space: ContentStore['space'] = async () => this.call('space')

@@ -19,6 +19,7 @@ import { Store } from '../store/store.js'
 import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
 import { enlargeBufferPool } from './buffer-pool.js'
 import { makeFaultPoint } from './fault-point.js'
+import { packMessage } from './message-bytes.js'
 import type { StoreCalls, StoreInfo, StoreReply } from './store-calls.js'
 import type { StoreCallName, StoreRequest, StoreWorkerData } from './store-calls.js'
 
@@ -30,6 +31,9 @@ interface OpenParts {
 
 /** The open parts, and the calls on them. */
 class StoreService {
+  /** Of what may take long and can be done another time. */
+  #tidying = new AbortController()
+
   private constructor(
     private readonly open: OpenParts,
     private readonly content: ContentAccess | null,
@@ -77,10 +81,21 @@ class StoreService {
     },
     sweepRecords: async () => {
       const keepFrom = this.open.generation.info().dbLength
-      return this.open.generation.sweepRecords({ keepFrom })
+      const { signal } = this.#tidying
+      try {
+        return await this.open.generation.sweepRecords({ keepFrom, signal })
+      } catch (error) {
+        if (signal.aborted) return 0
+        throw error
+      }
+    },
+    stopTidying: () => {
+      this.#tidying.abort()
+      this.#tidying = new AbortController()
+      return Promise.resolve(null)
     },
     project: async (changes, below) => {
-      if (below) await this.open.projection.removeBelow(below)
+      if (below) await this.open.projection.removeBelow(below, this.#tidying.signal)
       if (changes.length > 0) await this.open.projection.update(changes)
       return null
     },
@@ -169,7 +184,8 @@ async function main(port: MessagePort, data: StoreWorkerData): Promise<void> {
   const serve = async (request: StoreRequest): Promise<void> => {
     try {
       const result = await call(service, request)
-      port.postMessage({ id: request.id, result } satisfies StoreReply)
+      const { message, transfer } = packMessage({ id: request.id, result } satisfies StoreReply)
+      port.postMessage(message, transfer)
       if (request.name === 'close') port.close()
     } catch (error) {
       port.postMessage(errorReply(request.id, error))

@@ -9,6 +9,7 @@
  * in another device's core) are left out until they are.
  */
 import { assert } from '../base/assert.js'
+import { FsError } from '../base/errors.js'
 import { type ContentMap, blocksOf } from '../format/content-map.js'
 import { decodeMap } from '../format/map-codec.js'
 import { CIPHER_OVERHEAD_BYTES } from '../keys/block-cipher.js'
@@ -102,12 +103,16 @@ export class Projection {
     return { omitted }
   }
 
-  /** Takes out every path below a path, not the path itself. May be repeated. */
-  async removeBelow(path: readonly Uint8Array[]): Promise<void> {
+  /**
+   * Takes out every path below a path, not the path itself. May be repeated.
+   * @throws {FsError} ECANCELED when aborted
+   */
+  async removeBelow(path: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
     const prefix = FILES + projectedPath(path)
     // '0' is the character behind '/'.
     const range = { gte: Buffer.from(`${prefix}/`), lt: Buffer.from(`${prefix}0`) }
     for (;;) {
+      if (signal?.aborted === true) throw new FsError('ECANCELED', 'the projection was stopped')
       const puts: RecordPut[] = []
       for await (const { key } of this.#records.scan({ ...range, limit: PROJECTION_LIMIT })) {
         puts.push({ key: Buffer.from(key), value: null })

@@ -41,6 +41,8 @@ export interface ContentStore {
   clear(runs: readonly BlockRun[]): Promise<void>
   /** Clears the records' old tree where that frees enough. @returns how many blocks were cleared */
   sweepRecords(): Promise<number>
+  /** Ends `sweepRecords` and `project` that are under way; `project` fails then. */
+  stopTidying(): Promise<void>
   /**
    * Writes paths to the plain projection.
    * @param below takes out everything below this path first; null = nothing

@@ -248,8 +248,10 @@ export class Filesystem {
       this.options.log.error({ err: error }, 'the last commit failed; the journal keeps the work')
     })
     await this.ingester.close()
-    await this.projector.close()
-    await this.history.tend()
+    this.volume.parts.files.close()
+    const tidied = Promise.all([this.projector.close(), this.history.close()])
+    await this.options.store.stopTidying()
+    await tidied
     await this.#checkpointing
     await this.checkpoint()
   }
@@ -261,6 +263,7 @@ export class Filesystem {
   async abandon(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer)
     await this.ingester.close()
+    this.volume.parts.files.close()
     await this.projector.close()
     await this.history.tend()
     await this.#checkpointing?.catch(() => undefined)

@@ -117,6 +117,7 @@ export class History {
   #startedMs = 0
   #clearedBytes = 0
   #tending: Promise<void> | null = null
+  #isClosed = false
 
   constructor(private readonly parts: HistoryParts) {
     this.load()
@@ -172,11 +173,19 @@ export class History {
     return this.#tending
   }
 
+  /** Begins nothing more, and waits for what is under way; the next start goes on with it. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#tending
+  }
+
   async #tend(): Promise<void> {
+    if (this.#isClosed) return
     await this.#bury()
     await this.#clearOld()
+    if (this.#isClosed) return
     await this.parts.store.sweepRecords()
-    if (this.#clearedBytes >= COMPACT_BYTES) {
+    if (!this.#isClosed && this.#clearedBytes >= COMPACT_BYTES) {
       if (await this.parts.store.compact(COMPACT_BYTES)) this.#clearedBytes = 0
     }
   }
@@ -186,7 +195,7 @@ export class History {
     const dead = this.parts.index
       .metaRange(DEAD)
       .filter(({ key }) => !this.parts.isOpen(Number(key.slice(DEAD.length))))
-    for (let at = 0; at < dead.length; at += DEAD_BATCH) {
+    for (let at = 0; at < dead.length && !this.#isClosed; at += DEAD_BATCH) {
       const batch = dead.slice(at, at + DEAD_BATCH)
       const runs: BlockRun[] = []
       for (const { value } of batch) runs.push(...(await this.parts.store.runsOf(value)))
@@ -200,7 +209,7 @@ export class History {
     const nowRunMs = this.#nowRunMs()
     for (;;) {
       const [oldest] = this.#entries
-      if (!oldest) return
+      if (!oldest || this.#isClosed) return
       if (this.#bytes <= budgetBytes && nowRunMs - oldest.atRunMs < keepRunMs) return
       const value = this.parts.index.meta(oldest.key)
       if (value) await this.parts.store.clear(decodeRuns(value))

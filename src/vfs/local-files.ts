@@ -9,7 +9,8 @@
  * bound to it any more and the journal entry that made it so is durable: otherwise a power loss
  * could bring a file back whose bytes are gone.
  */
-import { closeSync, fsyncSync, openSync, readdirSync, statSync, unlink, unlinkSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readdirSync, statSync } from 'node:fs'
+import { unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Binding, DataPlane } from './plane.js'
 
@@ -62,6 +63,7 @@ export class LocalFiles {
   /** The file of each layout that slots are given out of. */
   readonly #open = new Map<Layout, LocalFile>()
   #nextId = 1
+  #isClosed = false
 
   /**
    * @param directory the home's `spool/`; exists
@@ -133,14 +135,29 @@ export class LocalFiles {
     return this.#layoutOnDisk(fileId)?.slotBytes ?? null
   }
 
-  /** Removes what an earlier run left and nobody adopted; new ids begin beyond the old ones. */
-  sweep(): void {
+  /**
+   * Removes what an earlier run left and nobody adopted; new ids begin beyond the old ones.
+   * @returns resolves when all is gone. Nobody need wait: freeing the extents of a slab takes a
+   *   fifth of a second on a busy disk, and a crash leaves a cache full of them; what is left when
+   *   it is interrupted goes at the next start
+   */
+  async sweep(): Promise<void> {
+    const left: string[] = []
     for (const name of readdirSync(this.directory)) {
       const id = Number.parseInt(name, 10)
       if (!Number.isSafeInteger(id)) continue
       this.#nextId = Math.max(this.#nextId, id + 1)
-      if (!this.#files.has(id)) unlinkSync(join(this.directory, name))
+      if (!this.#files.has(id)) left.push(name)
     }
+    for (const name of left) {
+      await unlink(join(this.directory, name)).catch(() => undefined)
+      if (this.#isClosed) return
+    }
+  }
+
+  /** Nothing is removed any more. */
+  close(): void {
+    this.#isClosed = true
   }
 
   /**
@@ -165,7 +182,7 @@ export class LocalFiles {
       }
       this.plane.removeFile(doomed.file.id)
       // Freeing a slab's thousand extents takes ms; if it fails, the next start sweeps it.
-      unlink(doomed.file.path, () => undefined)
+      void unlink(doomed.file.path).catch(() => undefined)
     }
     this.#doomed = waiting
   }

@@ -115,7 +115,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   journal.open(lastSeq + 1, parts.salt)
   volume.parts.author.load()
   const adopted = states.filter((state) => adopt(parts, state))
-  volume.parts.files.sweep()
+  void volume.parts.files.sweep()
   for (const state of adopted) restore(volume, state)
   await settle(parts, oldSegments)
   return { entries: entries.length, files: adopted.length, damaged: read.damaged }

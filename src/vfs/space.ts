@@ -24,6 +24,9 @@ const LOOK_MS = 250
 /** See the file's head. */
 export class Space {
   #lookedMs = -Infinity
+  /** How long a look stands: one that took long, because much is dirty, stands longer. */
+  #lookMs = LOOK_MS
+  #backlogBytes = 0
   #budget = 0
   #freeBytes = 0
 
@@ -42,7 +45,7 @@ export class Space {
    */
   ensure(bytes: number): void {
     const { clock, plane } = this.volume.parts
-    if (clock.monotonicMs() - this.#lookedMs > LOOK_MS || this.#budget < bytes) this.#look()
+    if (clock.monotonicMs() - this.#lookedMs > this.#lookMs || this.#budget < bytes) this.#look()
     if (this.#budget < bytes) {
       this.evict(Infinity)
       this.#look()
@@ -58,7 +61,7 @@ export class Space {
    * @throws {FsError} ENOSPC
    */
   ensureNode(): void {
-    if (this.volume.parts.clock.monotonicMs() - this.#lookedMs > LOOK_MS) this.#look()
+    this.#lookIfDue()
     if (this.#freeBytes < RESERVE_BYTES / 2) {
       throw new FsError('ENOSPC', 'the disk that holds the home is full')
     }
@@ -72,14 +75,15 @@ export class Space {
 
   /** Brings the cache within its budget, and the data plane's budget up to date. */
   tend(): void {
-    const { files, plane } = this.volume.parts
+    const { files, plane, tracker } = this.volume.parts
     files.reap(plane.durableSeq())
-    const excess = files.diskBytes() - this.backlogBytes() - this.cacheBudgetBytes
+    if (this.#lookIfDue()) plane.setWriteBudget(this.#budget)
+    const excess = files.diskBytes() - this.#backlogBytes - this.cacheBudgetBytes
     if (excess > 0) this.evict(excess)
+    // What is not committed can not be let go: a long backlog is no reason to look at it all.
+    const dirtyCount = tracker.counts.files
     if (files.fileCount > FILES_LIMIT) this.evictFiles(FILES_LIMIT * 0.75)
-    if (files.boundCount > NODES_LIMIT) this.evictFiles(files.fileCount / 2)
-    this.#look()
-    plane.setWriteBudget(this.#budget)
+    if (files.boundCount - dirtyCount > NODES_LIMIT) this.evictFiles(files.fileCount / 2)
   }
 
   /** Lets cached content go, oldest first, until so many local files are left. */
@@ -109,13 +113,23 @@ export class Space {
     }
   }
 
+  /** @returns whether it has looked */
+  #lookIfDue(): boolean {
+    if (this.volume.parts.clock.monotonicMs() - this.#lookedMs <= this.#lookMs) return false
+    this.#look()
+    return true
+  }
+
   #look(): void {
     const { clock, files } = this.volume.parts
+    const beganMs = clock.monotonicMs()
     const disk = statfsSync(files.directory)
     this.#freeBytes = disk.bavail * disk.bsize
-    const free = this.#freeBytes - RESERVE_BYTES - this.backlogBytes()
+    this.#backlogBytes = this.backlogBytes()
+    const free = this.#freeBytes - RESERVE_BYTES - this.#backlogBytes
     this.#budget = Math.floor(free / 2)
     if (this.#budget < MIN_BUDGET_BYTES) this.#budget = 0
     this.#lookedMs = clock.monotonicMs()
+    this.#lookMs = Math.max(LOOK_MS, 20 * (this.#lookedMs - beganMs))
   }
 }

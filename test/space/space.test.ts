@@ -107,7 +107,7 @@ for (const mode of ['wal', 'delete']) {
     const options = { cwd: pcfs.dir, timeoutMs: 3_600_000, onStuck }
     const said = await must('python3', ['-c', DATABASE, String(DATABASE_SECONDS), mode], options)
     t.match(said, /^\d+ ok\n$/)
-    t.comment(`${said.trim()}`)
+    t.comment(said.trim())
     const bound = 1.5 * (30 * MIB + HISTORY_BYTES) + CACHE_BYTES + FIXED_BYTES
     const bytes = await settledBytes(pcfs, bound)
     t.ok(bytes <= bound, `${Math.round(bytes / MIB)} MiB of ${Math.round(bound / MIB)}`)

@@ -87,7 +87,7 @@ t.test('after a start what nobody adopted is removed, and no id is used again', 
   const { files, directory } = setUp(t)
   for (const name of ['3.slab16', '7.file', '9.file']) writeFileSync(join(directory, name), 'x')
   files.adopt(5, { fileId: 7, base: 0, limit: FILE_LIMIT })
-  files.sweep()
+  await files.sweep()
   t.strictSame(present(directory), ['7.file'])
   files.ensure(6, 10)
   t.strictSame(present(directory), ['10.slab16', '7.file'])
