@@ -32,8 +32,17 @@ const LAN_CALLS = 8
 /** A connection on which nothing came for so long is dead, ms; the other end sends every 5 s. */
 const SILENCE_MS = 15_000
 
+/**
+ * A connection opens for who called before anything came back; nothing in so long: nobody is there,
+ * ms. Its end would be noticed after 13 s otherwise.
+ */
+const FIRST_WORD_MS = 5000
+
 /** A connection that is silent for so long is replaced when its peer is seen elsewhere, ms. */
-const DOUBT_MS = 7000
+const DOUBT_MS = 6500
+
+/** How often it is noted what came over each connection, ms. */
+const LISTEN_MS = 1000
 
 /** How long `close` waits for the goodbyes, ms. */
 const CLOSE_MS = 2000
@@ -165,7 +174,8 @@ export class Swarm {
   readonly #redial: Redial | null = null
   readonly #relay: RelayServer | null = null
   readonly #since = new Map<Connection, number>()
-  /** What each connection had received when a beacon of its peer came, and since when. */
+  readonly #listening: NodeJS.Timeout | null = null
+  /** What each connection has received, and since when. */
   readonly #heard = new WeakMap<Connection, { readonly bytes: number; readonly sinceMs: number }>()
   /** Keys that are being called because of a beacon. */
   readonly #called = new Set<string>()
@@ -182,6 +192,10 @@ export class Swarm {
     swarm.on('connection', (connection: Connection) => {
       this.#accept(connection)
     })
+    this.#listening = setInterval(() => {
+      for (const connection of this.#since.keys()) this.#listenTo(connection)
+    }, LISTEN_MS)
+    this.#listening.unref()
     this.#redial = new Redial(discovery, () => this.#since.size > 0)
     if (options.isRelay === true) {
       this.#relay = openRelay({ dht, keyPair, isMember: options.isMember, log })
@@ -251,6 +265,7 @@ export class Swarm {
   async #close(): Promise<void> {
     this.#lan?.stop()
     this.#redial?.stop()
+    if (this.#listening !== null) clearInterval(this.#listening)
     if (this.#parts === null) return
     const { swarm, dht } = this.#parts
     for (const connection of swarm._allConnections) connection.destroy()
@@ -280,6 +295,9 @@ export class Swarm {
       return
     }
     connection.setTimeout(SILENCE_MS)
+    setTimeout(() => {
+      if (connection.rawBytesRead === 0) connection.destroy()
+    }, FIRST_WORD_MS).unref()
     this.#since.set(connection, this.#options.clock.nowMs())
     connection.on('close', () => {
       this.#since.delete(connection)
@@ -325,13 +343,15 @@ export class Swarm {
     return true
   }
 
-  #isSilent(connection: Connection): boolean {
+  #listenTo(connection: Connection): void {
     const bytes = connection.rawBytesRead
-    const nowMs = this.#options.clock.monotonicMs()
+    if (this.#heard.get(connection)?.bytes === bytes) return
+    this.#heard.set(connection, { bytes, sinceMs: this.#options.clock.monotonicMs() })
+  }
+
+  #isSilent(connection: Connection): boolean {
     const heard = this.#heard.get(connection)
-    if (heard?.bytes === bytes) return nowMs - heard.sinceMs > DOUBT_MS
-    this.#heard.set(connection, { bytes, sinceMs: nowMs })
-    return false
+    return heard !== undefined && this.#options.clock.monotonicMs() - heard.sinceMs > DOUBT_MS
   }
 
   #callOnLan({ dht, swarm }: Parts, beacon: Beacon): void {
