@@ -12,6 +12,7 @@ import type { Logger } from '../base/log.js'
 import { hashParts } from '../keys/secrets.js'
 import type { Store } from '../store/store.js'
 import type { Beacon } from './beacon.js'
+import { Hearing } from './hearing.js'
 import { Lan } from './lan.js'
 import { hexOf, MemberSwarm, Relays } from './member-swarm.js'
 import { type PathKind, pathOf } from './path.js'
@@ -38,14 +39,8 @@ const SILENCE_MS = 15_000
  */
 const FIRST_WORD_MS = 5000
 
-/** A connection that is silent for so long is replaced when its peer is seen elsewhere, ms. */
-const DOUBT_MS = 6500
-
-/** How often it is noted what came over each connection, ms. */
-const LISTEN_MS = 1000
-
 /** How long `close` waits for the goodbyes, ms. */
-const CLOSE_MS = 2000
+const CLOSE_MS = 1000
 
 /** An end-to-end encrypted stream to a member; its protocol multiplexer is `userData`. */
 export type Connection = HyperDHT.Connection
@@ -174,9 +169,7 @@ export class Swarm {
   readonly #redial: Redial | null = null
   readonly #relay: RelayServer | null = null
   readonly #since = new Map<Connection, number>()
-  readonly #listening: NodeJS.Timeout | null = null
-  /** What each connection has received, and since when. */
-  readonly #heard = new WeakMap<Connection, { readonly bytes: number; readonly sinceMs: number }>()
+  readonly #hearing: Hearing | null = null
   /** Keys that are being called because of a beacon. */
   readonly #called = new Set<string>()
   #isSuspended = false
@@ -192,10 +185,9 @@ export class Swarm {
     swarm.on('connection', (connection: Connection) => {
       this.#accept(connection)
     })
-    this.#listening = setInterval(() => {
-      for (const connection of this.#since.keys()) this.#listenTo(connection)
-    }, LISTEN_MS)
-    this.#listening.unref()
+    this.#hearing = new Hearing(options.clock.monotonicMs, (beacon) => {
+      this.#onBeacon(beacon)
+    })
     this.#redial = new Redial(discovery, () => this.#since.size > 0)
     if (options.isRelay === true) {
       this.#relay = openRelay({ dht, keyPair, isMember: options.isMember, log })
@@ -265,7 +257,7 @@ export class Swarm {
   async #close(): Promise<void> {
     this.#lan?.stop()
     this.#redial?.stop()
-    if (this.#listening !== null) clearInterval(this.#listening)
+    this.#hearing?.close()
     if (this.#parts === null) return
     const { swarm, dht } = this.#parts
     for (const connection of swarm._allConnections) connection.destroy()
@@ -299,10 +291,12 @@ export class Swarm {
       if (connection.rawBytesRead === 0) connection.destroy()
     }, FIRST_WORD_MS).unref()
     this.#since.set(connection, this.#options.clock.nowMs())
+    this.#hearing?.add(connection)
     connection.on('close', () => {
       this.#since.delete(connection)
+      this.#hearing?.delete(connection)
       log.info({ peer }, 'a device has left')
-      if (this.#closing === null) this.#redial?.now()
+      if (this.#closing === null && !this.#isSuspended) this.#redial?.now()
       onPeers?.()
     })
     store.replicate(connection)
@@ -336,22 +330,13 @@ export class Swarm {
     const { noiseKey } = beacon
     if (this.#parts === null || this.#isSuspended || !isMember(noiseKey)) return false
     for (const connection of this.#since.keys()) {
-      const isSame = connection.remotePublicKey.equals(noiseKey)
-      if (isSame && this.#pathOf(connection) === 'lan' && !this.#isSilent(connection)) return false
+      if (!connection.remotePublicKey.equals(noiseKey)) continue
+      this.#hearing?.note(beacon)
+      const isHeard = this.#hearing?.isSilent(connection) === false
+      if (isHeard && this.#pathOf(connection) === 'lan') return false
     }
     if (Buffer.compare(keyPair.publicKey, noiseKey) > 0) this.#callOnLan(this.#parts, beacon)
     return true
-  }
-
-  #listenTo(connection: Connection): void {
-    const bytes = connection.rawBytesRead
-    if (this.#heard.get(connection)?.bytes === bytes) return
-    this.#heard.set(connection, { bytes, sinceMs: this.#options.clock.monotonicMs() })
-  }
-
-  #isSilent(connection: Connection): boolean {
-    const heard = this.#heard.get(connection)
-    return heard !== undefined && this.#options.clock.monotonicMs() - heard.sinceMs > DOUBT_MS
   }
 
   #callOnLan({ dht, swarm }: Parts, beacon: Beacon): void {
