@@ -19,6 +19,14 @@ export interface GetOptions {
   readonly aheadTo?: number
 }
 
+/** What a connected peer has told of a core. */
+export interface PeerHead {
+  /** Noise public key. */
+  readonly noiseKey: Buffer
+  /** Blocks that the peer knows of, signed by the core's writer. */
+  readonly length: number
+}
+
 /** Merkle nodes read in one go by `storedBytes`. */
 const SIZES_AT_ONCE = 1024
 
@@ -70,6 +78,17 @@ export class Core {
   /** Blocks from the first one on that are all on this device. */
   get contiguousLength(): number {
     return this.session.contiguousLength
+  }
+
+  /**
+   * What each connected peer has told of this core: how far behind it is, or, of a core of ours
+   * that a power loss may have rolled back, how far ahead.
+   */
+  peerHeads(): PeerHead[] {
+    return this.session.peers.map((peer) => ({
+      noiseKey: peer.remotePublicKey,
+      length: peer.remoteLength
+    }))
   }
 
   /**

@@ -66,6 +66,7 @@ declare module 'hypercore' {
       wireData: Wire<DataMessage>
       /** Has sent what could not be verified, or could not be written. */
       readonly paused: boolean
+      readonly remotePublicKey: Buffer
       readonly remoteLength: number
       sendSync: (this: Peer) => void
       signalUpgrade(): void

@@ -20,6 +20,9 @@ const PORT = 47_801
 const BURST_MS = [0, 150, 500, 1000, 2000]
 const PERIOD_MS = 5000
 
+/** How often the machine's addresses are looked at, ms; a new one begins a burst. */
+const WATCH_MS = 2000
+
 /** Most interfaces that are served. */
 const INTERFACE_LIMIT = 16
 
@@ -63,6 +66,7 @@ export class Lan {
   readonly #sockets = new Map<string, Socket>()
   #receiver: Socket | null = null
   #timer: NodeJS.Timeout | null = null
+  #watch: NodeJS.Timeout | null = null
   #count = 0
   #burst = 0
   #windowMs = 0
@@ -87,7 +91,12 @@ export class Lan {
       this.#receive(bytes, from)
     })
     receiver.bind(PORT, () => {
-      if (this.#receiver === receiver) this.burst()
+      if (this.#receiver !== receiver) return
+      this.burst()
+      this.#watch = setInterval(() => {
+        if (this.#followInterfaces()) this.burst()
+      }, WATCH_MS)
+      this.#watch.unref()
     })
   }
 
@@ -102,6 +111,8 @@ export class Lan {
   stop(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
+    if (this.#watch !== null) clearInterval(this.#watch)
+    this.#watch = null
     this.#receiver?.close()
     this.#receiver = null
     for (const socket of this.#sockets.values()) socket.close()
@@ -134,7 +145,9 @@ export class Lan {
     return sealBeacon(this.#key, beacon)
   }
 
-  #followInterfaces(): void {
+  /** @returns whether there is a new one */
+  #followInterfaces(): boolean {
+    let isNew = false
     const hosts = ownAddresses()
     for (const [host, socket] of this.#sockets) {
       if (hosts.includes(host)) continue
@@ -142,14 +155,16 @@ export class Lan {
       this.#sockets.delete(host)
     }
     for (const host of hosts.slice(0, INTERFACE_LIMIT)) {
-      if (!this.#sockets.has(host)) this.#openInterface(host)
+      if (this.#sockets.has(host)) continue
+      this.#openInterface(host)
+      isNew = true
     }
+    return isNew
   }
 
   #openInterface(host: string): void {
     const socket = createSocket({ type: 'udp4' })
     this.#sockets.set(host, socket)
-    this.#burst = 0
     socket.on('error', (err) => {
       this.#warn(err)
       if (this.#sockets.get(host) === socket) this.#sockets.delete(host)

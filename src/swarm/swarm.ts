@@ -12,6 +12,7 @@ import type { Logger } from '../base/log.js'
 import { hashParts } from '../keys/secrets.js'
 import type { Store } from '../store/store.js'
 import type { Beacon } from './beacon.js'
+import { Hearing } from './hearing.js'
 import { Lan } from './lan.js'
 import { hexOf, MemberSwarm, Relays } from './member-swarm.js'
 import { type PathKind, pathOf } from './path.js'
@@ -32,11 +33,14 @@ const LAN_CALLS = 8
 /** A connection on which nothing came for so long is dead, ms; the other end sends every 5 s. */
 const SILENCE_MS = 15_000
 
-/** A connection that is silent for so long is replaced when its peer is seen elsewhere, ms. */
-const DOUBT_MS = 7000
+/**
+ * A connection opens for who called before anything came back; nothing in so long: nobody is there,
+ * ms. Its end would be noticed after 13 s otherwise.
+ */
+const FIRST_WORD_MS = 5000
 
 /** How long `close` waits for the goodbyes, ms. */
-const CLOSE_MS = 2000
+const CLOSE_MS = 1000
 
 /** An end-to-end encrypted stream to a member; its protocol multiplexer is `userData`. */
 export type Connection = HyperDHT.Connection
@@ -165,8 +169,7 @@ export class Swarm {
   readonly #redial: Redial | null = null
   readonly #relay: RelayServer | null = null
   readonly #since = new Map<Connection, number>()
-  /** What each connection had received when a beacon of its peer came, and since when. */
-  readonly #heard = new WeakMap<Connection, { readonly bytes: number; readonly sinceMs: number }>()
+  readonly #hearing: Hearing | null = null
   /** Keys that are being called because of a beacon. */
   readonly #called = new Set<string>()
   #isSuspended = false
@@ -181,6 +184,9 @@ export class Swarm {
     const { dht, swarm, discovery } = parts
     swarm.on('connection', (connection: Connection) => {
       this.#accept(connection)
+    })
+    this.#hearing = new Hearing(options.clock.monotonicMs, (beacon) => {
+      this.#onBeacon(beacon)
     })
     this.#redial = new Redial(discovery, () => this.#since.size > 0)
     if (options.isRelay === true) {
@@ -251,6 +257,7 @@ export class Swarm {
   async #close(): Promise<void> {
     this.#lan?.stop()
     this.#redial?.stop()
+    this.#hearing?.close()
     if (this.#parts === null) return
     const { swarm, dht } = this.#parts
     for (const connection of swarm._allConnections) connection.destroy()
@@ -280,11 +287,16 @@ export class Swarm {
       return
     }
     connection.setTimeout(SILENCE_MS)
+    setTimeout(() => {
+      if (connection.rawBytesRead === 0) connection.destroy()
+    }, FIRST_WORD_MS).unref()
     this.#since.set(connection, this.#options.clock.nowMs())
+    this.#hearing?.add(connection)
     connection.on('close', () => {
       this.#since.delete(connection)
+      this.#hearing?.delete(connection)
       log.info({ peer }, 'a device has left')
-      if (this.#closing === null) this.#redial?.now()
+      if (this.#closing === null && !this.#isSuspended) this.#redial?.now()
       onPeers?.()
     })
     store.replicate(connection)
@@ -318,20 +330,13 @@ export class Swarm {
     const { noiseKey } = beacon
     if (this.#parts === null || this.#isSuspended || !isMember(noiseKey)) return false
     for (const connection of this.#since.keys()) {
-      const isSame = connection.remotePublicKey.equals(noiseKey)
-      if (isSame && this.#pathOf(connection) === 'lan' && !this.#isSilent(connection)) return false
+      if (!connection.remotePublicKey.equals(noiseKey)) continue
+      this.#hearing?.note(beacon)
+      const isHeard = this.#hearing?.isSilent(connection) === false
+      if (isHeard && this.#pathOf(connection) === 'lan') return false
     }
     if (Buffer.compare(keyPair.publicKey, noiseKey) > 0) this.#callOnLan(this.#parts, beacon)
     return true
-  }
-
-  #isSilent(connection: Connection): boolean {
-    const bytes = connection.rawBytesRead
-    const nowMs = this.#options.clock.monotonicMs()
-    const heard = this.#heard.get(connection)
-    if (heard?.bytes === bytes) return nowMs - heard.sinceMs > DOUBT_MS
-    this.#heard.set(connection, { bytes, sinceMs: nowMs })
-    return false
   }
 
   #callOnLan({ dht, swarm }: Parts, beacon: Beacon): void {

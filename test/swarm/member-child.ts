@@ -72,14 +72,12 @@ const calls: { [K in keyof MemberCommands]: (args: MemberCommands[K]) => Promise
       const replica = await replicas.follow(options)
       replica.core.session.on('download', () => received.blocks++)
     }
-    const { host, network } = args
-    // Which a machine of its own on the internet finds out by asking nodes on other machines.
-    const known = { host, firewalled: false, bootstrap: network?.bootstrap ?? [] }
-    const dht = host === undefined ? {} : { dht: new HyperDHT({ ...known, host }) }
+    const { network } = args
+    const dht = dhtOf(args)
     const swarm = await openSwarm({
       keyPair,
       topic: Buffer.alloc(32, args.topic),
-      network: network && { ...network, ...dht },
+      network: network && { ...network, ...(dht !== null && { dht }) },
       isMember: (key) => members.has(key.toString('hex')),
       relays: () => args.relays.map(noiseKeyOf),
       isRelay: args.relays.includes(args.seed),
@@ -132,6 +130,13 @@ const calls: { [K in keyof MemberCommands]: (args: MemberCommands[K]) => Promise
     for (const dht of dhts) await dht.destroy({ force: true })
     return null
   }
+}
+
+/** A node with properties that a real one finds out about itself by asking many others. */
+function dhtOf({ network, host, isBehindRouter }: MemberCommands['open']): HyperDHT | null {
+  const bootstrap = network?.bootstrap ?? []
+  if (isBehindRouter === true) return new HyperDHT({ bootstrap })
+  return host === undefined ? null : new HyperDHT({ bootstrap, host, firewalled: false })
 }
 
 function noiseKeyOf(seed: number): Buffer {

@@ -21,6 +21,8 @@ export interface MemberCommands {
     } | null
     /** The one address at which this device is reached; default: all that its machine has. */
     readonly host?: string
+    /** Whether it looks like a device behind a router: not to be called from outside. */
+    readonly isBehindRouter?: boolean
     /** Devices that relay; this one does when it is among them. */
     readonly relays: readonly number[]
     readonly follow: readonly { readonly seed: number; readonly isFull: boolean }[]

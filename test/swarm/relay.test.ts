@@ -21,6 +21,7 @@ await test(
     await hub.ask('dht', dht)
     const network = { bootstrap: [dht], lan: false }
     const common = { topic: 6, members: [1, 2, 3], relays: [1], network }
+    const inside = { ...common, isBehindRouter: true }
     await hub.ask('open', {
       ...common,
       directory: await tempDirectory(t),
@@ -29,8 +30,8 @@ await test(
       host: dht.host
     })
     const follow = [{ seed: 2, isFull: true }]
-    await a.ask('open', { ...common, directory: await tempDirectory(t), seed: 2, follow: [] })
-    await b.ask('open', { ...common, directory: await tempDirectory(t), seed: 3, follow })
+    await a.ask('open', { ...inside, directory: await tempDirectory(t), seed: 2, follow: [] })
+    await b.ask('open', { ...inside, directory: await tempDirectory(t), seed: 3, follow })
     await a.ask('append', { count: 1000, bytes: 65_000 })
     const connected = await untilAsked(
       async () => (await b.peers()).some(({ key }) => key === keyOf(2)),

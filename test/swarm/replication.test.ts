@@ -22,6 +22,8 @@ await test('a core comes in full to a device that follows it so, and grows there
   await append(a, own, textBlocks(100, 5))
   await until(() => replica.core.contiguousLength === 105)
   t.match(await b.replicas.progress(), [{ length: 105, heldBlocks: 105, peers: 1 }])
+  await until(() => own.peerHeads()[0]?.length === 105)
+  t.same(own.peerHeads()[0]?.noiseKey, b.keyPair.publicKey)
 })
 
 await test('of content that is followed sparsely only what is read comes', async (t) => {
@@ -100,4 +102,26 @@ await test('a private core is not offered', async (t) => {
   const seen = await b.replicas.follow({ ...options, key: open.key })
   await until(() => seen.core.contiguousLength === 3)
   t.equal((await hidden.get(1, { timeoutMs: 0 }))?.toString(), 'block 1', 'its owner reads it')
+})
+
+await test('a writer whose disk went back is brought up to what peers have, and does not fork', async (t) => {
+  const world = await World.create(t)
+  const keyPair = newSigningPair()
+  const a = await world.device()
+  const b = await world.device()
+  const own = await a.store.openCore({ keyPair })
+  await append(a, own, textBlocks(0, 10))
+  const options = { key: own.key, encryption, kind: 'records', isFull: true } as const
+  const { core } = await b.replicas.follow(options)
+  await until(() => core.contiguousLength === 10)
+  await a.swarm.close()
+  // The same writer on a disk that has lost everything.
+  const again = await world.device()
+  const rolledBack = await again.store.openCore({ keyPair })
+  t.equal(rolledBack.length, 0)
+  await until(() => rolledBack.peerHeads().some(({ length }) => length === 10))
+  await until(() => rolledBack.length === 10)
+  await append(again, rolledBack, textBlocks(10, 1))
+  await until(() => core.contiguousLength === 11)
+  t.equal((await core.get(10, soon))?.toString(), 'block 10')
 })
