@@ -24,7 +24,7 @@ function checkTree(device: Device, ledger: Ledger): void {
   }
 }
 
-/** Plays a history; all devices must show one tree, with nothing lost and nothing that came back. */
+/** Plays a history: all devices show one tree, nothing was lost, nothing came back. */
 export function checkHistory(value: History): void {
   const { devices, ledger } = play(value)
   const [first, ...others] = devices

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert'
 import { createHash } from 'node:crypto'
-import type { Entry, Tree } from '../../src/format/tree.js'
+import type { Entry, MergeOptions, Tree } from '../../src/format/tree.js'
 import { type NodeId, ROOT_ID, derivedId, sequentialId } from '../../src/format/ids.js'
 import { EMPTY_MAP, replaceBlocks } from '../../src/format/content-map.js'
 import type { Content, DataVersion, NodeKind, NodeRecord, Place } from '../../src/format/record.js'
@@ -61,6 +61,11 @@ export function contentId(entry: {
 
 const contentNumbers = new Map<string, number>()
 
+/** The names of devices, whatever generation they are at. */
+export const deviceOptions: MergeOptions = {
+  deviceName: (generation) => `d${generation % 10}`
+}
+
 /** What must be true at the end. */
 export class Ledger {
   readonly written = new Set<number>()
@@ -110,7 +115,7 @@ export class Device {
   }
 
   tree(): Tree {
-    this.#tree ??= materialise(this.records, { deviceName: (generation) => `d${generation % 10}` })
+    this.#tree ??= materialise(this.records, deviceOptions)
     return this.#tree
   }
 
