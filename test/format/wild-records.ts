@@ -6,14 +6,9 @@
 import assert from 'node:assert'
 import fc from 'fast-check'
 import type { DataVersion, NodeRecord, Place, PlaceVersion } from '../../src/format/record.js'
-import {
-  type Dot,
-  type LinkId,
-  type NodeId,
-  compareLinks,
-  derivedId
-} from '../../src/format/ids.js'
-import { ROOT_ID, linkIdOf, sequentialId, toGenerationNumber } from '../../src/format/ids.js'
+import { type Dot, type LinkId, type NodeId, ROOT_ID, compareLinks } from '../../src/format/ids.js'
+import { derivedHex, derivedId, linkIdOf } from '../../src/format/ids.js'
+import { sequentialId, toGenerationNumber } from '../../src/format/ids.js'
 import { contentOf, deviceOptions } from './drive-model.js'
 import { MemoryState } from './memory-state.js'
 import { whole } from './check-delta.js'
@@ -21,7 +16,7 @@ import { byWinner } from '../../src/format/register.js'
 import { withDot } from '../../src/format/vector.js'
 
 const GENERATIONS = [1, 2, 3].map(toGenerationNumber)
-const PLAIN = [1, 2, 3, 4, 5, 6].map((counter) => sequentialId(toGenerationNumber(1), counter))
+const PLAIN = [1, 2, 3, 4, 5].map((counter) => sequentialId(toGenerationNumber(1), counter))
 const POOL: readonly NodeId[] = [
   ROOT_ID,
   ...PLAIN,
@@ -29,13 +24,23 @@ const POOL: readonly NodeId[] = [
     derivedId(node, { generation: toGenerationNumber(1), counter: 1 })
   )
 ]
-const NAMES = ['a', 'b', 'a-wal', 'b-wal', 'a-wal-wal', 'a (conflict, d1, 1970-01-01, 0000)'].map(
-  (name) => Buffer.from(name)
-)
+/** What a conflict names a few of the nodes, so that stored names get in the way of derived ones. */
+function derivedName(node: NodeId | undefined, digits: number): string {
+  const hex = derivedHex(node ?? ROOT_ID, { generation: toGenerationNumber(1), counter: 1 })
+  return `a (conflict, d1, 1970-01-01, ${hex.slice(0, digits)})`
+}
+const DERIVED = [derivedName(PLAIN[0], 4), derivedName(PLAIN[1], 4), derivedName(PLAIN[0], 8)]
+const names: fc.Arbitrary<Buffer> = fc
+  .oneof(
+    { weight: 4, arbitrary: fc.constantFrom('a', 'a', 'a-wal') },
+    { weight: 2, arbitrary: fc.constantFrom('b', 'b-wal', 'a-wal-wal', 'a-journal') },
+    { weight: 3, arbitrary: fc.constantFrom(...DERIVED, `${DERIVED[0] ?? ''}-wal`) }
+  )
+  .map((name) => Buffer.from(name))
 
 const place: fc.Arbitrary<Place> = fc.record({
   parent: fc.oneof(fc.constant(ROOT_ID), fc.constantFrom(...POOL)),
-  name: fc.constantFrom(...NAMES)
+  name: names
 })
 
 function head(dot: Dot, stamp: bigint): Omit<DataVersion, 'contentDot' | 'mtimeNs' | 'content'> {
@@ -48,7 +53,7 @@ function register<T>(
 ): fc.Arbitrary<readonly (T & { dot: Dot; stamp: bigint })[]> {
   const one = (generation: number): fc.Arbitrary<T & { dot: Dot; stamp: bigint }> =>
     fc
-      .tuple(fc.integer({ min: 1, max: 3 }), fc.bigInt({ min: 1n, max: 4n }))
+      .tuple(fc.constantFrom(1, 1, 1, 2), fc.bigInt({ min: 1n, max: 4n }))
       .chain(([counter, stamp]) =>
         version({ generation: toGenerationNumber(generation), counter }, stamp)
       )
@@ -87,36 +92,64 @@ const links: fc.Arbitrary<ReadonlyMap<LinkId, readonly PlaceVersion[]>> = fc
     return new Map(made.sort(([a], [b]) => compareLinks(a, b)))
   })
 
-const wildRecord: fc.Arbitrary<NodeRecord> = fc.record({
-  kind: fc.constantFrom('dir', 'dir', 'file', 'file', 'symlink'),
-  rdev: fc.constant(0),
-  bornNs: fc.constant(0n),
-  places: links,
-  data: register<DataVersion>(
-    (dot, stamp) =>
-      fc.nat(2).map((content) => ({
-        ...head(dot, stamp),
-        contentDot: dot,
-        mtimeNs: 0n,
-        content: contentOf(content)
-      })),
-    0
-  ),
-  attr: fc.constant([]),
-  unknownSections: fc.constant(new Map())
-})
-
-/** Batches of records that replace others, or forget them. */
-export const wildBatches = fc.array(
-  fc.array(fc.tuple(fc.constantFrom(...POOL), fc.option(wildRecord, { freq: 8 })), {
-    minLength: 1,
-    maxLength: 6
-  }),
-  { minLength: 1, maxLength: 8 }
+const data = register<DataVersion>(
+  (dot, stamp) =>
+    fc.nat(2).map((content) => ({
+      ...head(dot, stamp),
+      contentDot: dot,
+      mtimeNs: 0n,
+      content: contentOf(content)
+    })),
+  0
 )
 
+const bare = {
+  rdev: fc.constant(0),
+  bornNs: fc.constant(0n),
+  data,
+  attr: fc.constant([]),
+  unknownSections: fc.constant(new Map<number, Buffer>())
+}
+
+const wildRecord: fc.Arbitrary<NodeRecord> = fc.record({
+  ...bare,
+  kind: fc.constantFrom('dir', 'dir', 'file', 'file', 'symlink'),
+  places: links
+})
+
+/** A file or a directory among many in the root, where names meet. */
+const crowdRecord: fc.Arbitrary<NodeRecord> = fc.record({
+  ...bare,
+  kind: fc.constantFrom('file', 'file', 'dir'),
+  places: fc.tuple(names, fc.bigInt({ min: 1n, max: 4n })).map(([name, stamp]) => {
+    const dot: Dot = { generation: toGenerationNumber(1), counter: 1 }
+    const version: PlaceVersion = {
+      ...head(dot, stamp),
+      parent: ROOT_ID,
+      name,
+      deleted: false,
+      seen: null,
+      prev: null
+    }
+    return new Map([[linkIdOf(dot), [version]]])
+  })
+})
+
+type Batches = readonly (readonly (readonly [NodeId, NodeRecord | null])[])[]
+
+function batchesOf(
+  nodes: readonly NodeId[],
+  record: fc.Arbitrary<NodeRecord>
+): fc.Arbitrary<Batches> {
+  const change = fc.tuple(fc.constantFrom(...nodes), fc.option(record, { freq: 8 }))
+  return fc.array(fc.array(change, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 8 })
+}
+
+/** Batches of records that replace others, or forget them. */
+export const wildBatches = fc.oneof(batchesOf(POOL, wildRecord), batchesOf(PLAIN, crowdRecord))
+
 /** After every batch the state is the tree of all records, and what they make at once. */
-export function checkWild(batches: readonly (readonly [NodeId, NodeRecord | null])[][]): void {
+export function checkWild(batches: Batches): void {
   const state = new MemoryState()
   for (const batch of batches) {
     state.replace(new Map(batch), deviceOptions)
