@@ -172,9 +172,11 @@ function entryOf({ places, data }: Candidate, stem: Buffer | null): Omit<Entry, 
 
 function pendingOf(candidate: Candidate): Pending {
   const [first] = candidate.places
+  const { place } = first.link
   return {
     stem: first.name.toString('latin1'),
-    version: first.link.place,
+    // Of a node that came back the last place is its remover's, who did not write what is shown.
+    version: place.deleted ? (candidate.data ?? place) : place,
     author: candidate.author,
     node: first.node,
     entry: entryOf(candidate, first.name)

@@ -24,7 +24,7 @@ const POOL: readonly NodeId[] = [
     derivedId(node, { generation: toGenerationNumber(1), counter: 1 })
   )
 ]
-/** What a conflict names a few of the nodes, so that stored names get in the way of derived ones. */
+/** The names that conflicts give a few of the nodes: stored names get in their way. */
 function derivedName(node: NodeId | undefined, digits: number): string {
   const hex = derivedHex(node ?? ROOT_ID, { generation: toGenerationNumber(1), counter: 1 })
   return `a (conflict, d1, 1970-01-01, ${hex.slice(0, digits)})`
