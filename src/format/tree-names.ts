@@ -21,7 +21,7 @@ interface Candidate {
   /** The one that is shown first. */
   readonly places: readonly [LivePlace, ...LivePlace[]]
   readonly data: DataVersion | null
-  /** Who wrote what is shown. */
+  /** Who wrote the content that is shown, whoever set its times or settled a conflict since. */
   readonly author: GenerationNumber
 }
 
@@ -138,7 +138,8 @@ function isOne(a: Candidate, b: Candidate): boolean {
 
 function candidateOf(place: LivePlace, merging: Merging): Candidate {
   const data = merging.shownOf(place).winner
-  return { places: [place], data, author: (data ?? place.link.place).dot.generation }
+  const dot = data?.contentDot ?? place.link.place.dot
+  return { places: [place], data, author: dot.generation }
 }
 
 function isFile(candidate: Candidate): boolean {
@@ -196,7 +197,7 @@ function copiesOf(place: LivePlace, { hasRecord, shownOf, firstLinkOf }: Merging
     copies.push({
       stem: place.name.toString('latin1'),
       version: loser,
-      author: loser.dot.generation,
+      author: loser.contentDot.generation,
       node: place.node,
       entry: { kind, node, data: loser, standing: [], copyOf: place.node, stem: place.name }
     })

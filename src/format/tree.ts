@@ -123,11 +123,11 @@ export function byClaim(a: LivePlace, b: LivePlace): number {
  * @param base the file that has the name which the node is a companion of; null: none
  */
 export function shownBeside(record: NodeRecord, base: LivePlace | null): Shown {
-  const author = base === null ? undefined : dataWinner(base.record)?.dot.generation
+  const author = base === null ? undefined : dataWinner(base.record)?.contentDot.generation
   const follows =
     author === undefined
       ? undefined
-      : dataCandidates(record).find((version) => version.dot.generation === author)
+      : dataCandidates(record).find((version) => version.contentDot.generation === author)
   const winner = follows ?? dataWinner(record)
   return { winner, losers: dataLosers(record, winner) }
 }

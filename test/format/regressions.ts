@@ -150,5 +150,22 @@ export const REGRESSIONS: Readonly<Record<string, History>> = {
       { kind: 'rename', device: 0, a: 0, b: 647 }
     ],
     order: 0
+  },
+  'settling a copy makes its settler the author of a journal elsewhere': {
+    skews: [0, 0, 0],
+    steps: [
+      { kind: 'create', device: 0, a: 0, b: 0 },
+      { kind: 'create', device: 2, a: 0, b: 0 },
+      { kind: 'hear', device: 0, a: 5, b: 0 },
+      { kind: 'create', device: 2, a: 0, b: 162 },
+      { kind: 'write', device: 2, a: 0, b: 0 },
+      { kind: 'rename', device: 0, a: 371, b: 973 },
+      { kind: 'link', device: 0, a: 0, b: 466 },
+      { kind: 'link', device: 0, a: 0, b: 138 },
+      { kind: 'create', device: 0, a: 314, b: 288 },
+      { kind: 'write', device: 0, a: 0, b: 0 }
+    ],
+    order: 0,
+    later: [{ kind: 'write', device: 2, a: 778, b: 0 }]
   }
 }
