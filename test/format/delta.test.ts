@@ -3,17 +3,15 @@
  * `PCFS_DELTA_RUNS` sets how many random histories.
  */
 import assert from 'node:assert'
-import fc from 'fast-check'
 import t from 'tap'
 import { type NodeId, ROOT_ID, sequentialId, toGenerationNumber } from '../../src/format/ids.js'
 import { type Write, newRecord, withData, withPlace } from '../../src/format/edit.js'
-import { checkWild, wildBatches } from './wild-records.js'
+import { checkOnAllCores } from './threads.js'
 import { contentOf, deviceOptions } from './drive-model.js'
 import { MemoryState } from './memory-state.js'
 import type { NodeRecord } from '../../src/format/record.js'
 import { REGRESSIONS } from './regressions.js'
 import { checkDelta } from './check-delta.js'
-import { history } from './histories.js'
 
 const RUNS = Number(process.env['PCFS_DELTA_RUNS'] ?? 400)
 const SEED = Number(process.env['PCFS_MERGE_SEED'] ?? 20261123)
@@ -23,11 +21,11 @@ t.test('after every delivery the state is the tree of all records heard so far',
   for (const value of Object.values(REGRESSIONS)) {
     for (let seed = 0; seed < 5; seed++) checkDelta(value, seed)
   }
-  fc.assert(fc.property(history, fc.nat(), checkDelta), { numRuns: RUNS, seed: SEED })
+  await checkOnAllCores('delta', { runs: RUNS, seed: SEED })
 })
 
 t.test('records as no sound device writes them make the same tree, piece by piece', async () => {
-  fc.assert(fc.property(wildBatches, checkWild), { numRuns: RUNS * 3, seed: SEED })
+  await checkOnAllCores('wild', { runs: RUNS * 5, seed: SEED })
 })
 
 const GENERATION = toGenerationNumber(1)
