@@ -4,7 +4,7 @@
  * otherwise removing a file would give its name to the loser, and `rm -r` would never end.
  */
 import { COMPANION_SUFFIXES, companionOf } from './companions.js'
-import type { Entry, Standing } from './tree.js'
+import type { Entry } from './tree.js'
 import { type NodeId, derivedId, linkIdOf } from './ids.js'
 import { type Write, copyOf, withData, withPlace } from './edit.js'
 import type { NodeRecord, Place } from './record.js'
@@ -13,9 +13,11 @@ import { dataLosers, isLive, placeWinner } from './winner.js'
 /** Records that an operation changes, by node. */
 export type ChangedRecords = Map<NodeId, NodeRecord>
 
-/** Where a directory is shown, and the link that says so. */
-export interface ShownPlace extends Place {
-  readonly standing: Standing
+/** Where a directory is shown, and as what. */
+export interface ShownPlace {
+  /** Shown node of the directory that it is in. */
+  readonly parent: NodeId
+  readonly entry: Entry
 }
 
 /** What settling reads: the shown tree and the records that it was made of. */
@@ -116,9 +118,16 @@ export class Settlement {
     if (this.#stored.has(node)) return
     this.#stored.add(node)
     const place = this.#tree.placeOf(node)
-    const record = this.#record(node)
-    if (place === null || record === null) return
-    this.#changed.set(node, withPlace(record, place.standing.link, place, this.#write))
+    if (place === null) return
+    const { parent, entry } = place
+    for (const { node: other, link } of entry.standing) {
+      // Under a derived name, the directories of one listing would part if only one had it stored.
+      const record = other === node || entry.stem !== null ? this.#record(other) : null
+      if (record === null || (other !== node && this.#stored.has(other))) continue
+      this.#stored.add(other)
+      const stored = { parent, name: entry.name }
+      this.#changed.set(other, withPlace(record, link, stored, this.#write))
+    }
   }
 
   /** Makes what is shown of a node the only version, when each of the others has a record. */

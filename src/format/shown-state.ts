@@ -32,8 +32,7 @@ function placeOf(state: MergeState, node: NodeId): ShownPlace | null {
   const parent = state.dir(place.parent)?.host ?? place.parent
   const stored = state.entry(parent, place.name.toString('latin1'))
   for (const entry of [stored, ...derivedIn(state, parent)]) {
-    const standing = entry?.standing.find((each) => each.node === node)
-    if (entry && standing) return { parent, name: entry.name, standing }
+    if (entry?.standing.some((each) => each.node === node) === true) return { parent, entry }
   }
   return null
 }

@@ -167,5 +167,18 @@ export const REGRESSIONS: Readonly<Record<string, History>> = {
     ],
     order: 0,
     later: [{ kind: 'write', device: 2, a: 778, b: 0 }]
+  },
+  'directories of one listing part when one of them is stored under its derived name': {
+    skews: [0, 0, 0, 0, 0],
+    steps: [
+      { kind: 'mkdir', device: 1, a: 0, b: 0 },
+      { kind: 'hear', device: 0, a: 936, b: 0 },
+      { kind: 'mkdir', device: 2, a: 77, b: 493 },
+      { kind: 'rmdir', device: 0, a: 0, b: 0 },
+      { kind: 'create', device: 0, a: 49, b: 181 },
+      { kind: 'mkdir', device: 1, a: 0, b: 163 }
+    ],
+    order: 0,
+    later: [{ kind: 'rmdir', device: 0, a: 0, b: 0 }]
   }
 }

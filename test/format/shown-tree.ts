@@ -8,10 +8,8 @@ import type { Tree } from '../../src/format/tree.js'
 export function shownTree(tree: Tree, records: Records): ShownTree {
   const placeOf = (dir: NodeId): ShownPlace | null => {
     for (const [parent, entries] of tree.dirs) {
-      for (const { name, standing } of entries) {
-        const found = standing.find(({ node }) => node === dir)
-        if (found) return { parent, name, standing: found }
-      }
+      const entry = entries.find(({ standing }) => standing.some((each) => each.node === dir))
+      if (entry) return { parent, entry }
     }
     return null
   }
