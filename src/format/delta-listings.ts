@@ -24,7 +24,7 @@ export class Listings {
     const { dirNames, unplaced } = touched
     for (const [dir, keys] of dirNames) {
       // Who was one listing with a directory that is gone may now be in another one than it was.
-      const former = overlay.state.dir(dir)?.host
+      const former = overlay.formerDir(dir)?.host
       for (const key of keys) {
         this.#wait(dir, key)
         if (former !== undefined && former !== dir) this.#wait(former, key)
@@ -35,7 +35,7 @@ export class Listings {
       for (const [dir, keys] of names) for (const key of keys) this.#regroup(dir, key)
     }
     for (const [dir, keys] of touched.names) {
-      const former = overlay.state.dir(dir)?.host ?? dir
+      const former = overlay.formerDir(dir)?.host ?? dir
       const host = overlay.hostOf(dir)
       for (const key of keys) {
         addName(this.dirty, host, key)

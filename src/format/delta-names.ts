@@ -43,7 +43,7 @@ export class FolderNames {
     this.#overlay = naming.overlay
     this.#dir = dir
     this.#dirty = dirty
-    this.#formerKnots = new Set(naming.overlay.state.dir(dir)?.knots)
+    this.#formerKnots = new Set(naming.overlay.formerDir(dir)?.knots)
     this.#exiles = dir === ROOT_ID ? exilesOf(naming.overlay) : []
   }
 

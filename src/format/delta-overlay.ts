@@ -30,7 +30,10 @@ const NO_CLAIMS: readonly Claim[] = []
 /** What the batch has changed, over the state that it began with. */
 export class Overlay {
   readonly state: MergeState
+  /** Records after the batch: changed ones, and others that were read. */
   readonly #records = new Map<NodeId, NodeRecord | null>()
+  readonly #dirReads = new Map<NodeId, DirState | null>()
+  readonly #claimReads = new Map<NodeId, Map<string, readonly Claim[]>>()
   readonly #edits = new Map<NodeId, ClaimEdits>()
   readonly #dirs = new Map<NodeId, MutableDir>()
   readonly #conflicts = new Map<NodeId, ConflictState | null>()
@@ -49,8 +52,34 @@ export class Overlay {
 
   /** The record after the batch. */
   record(node: NodeId): NodeRecord | null {
-    const changed = this.#records.get(node)
-    return changed === undefined ? this.state.record(node) : changed
+    const known = this.#records.get(node)
+    if (known !== undefined) return known
+    const record = this.state.record(node)
+    this.#records.set(node, record)
+    return record
+  }
+
+  /** A directory's state before the batch. */
+  formerDir(node: NodeId): DirState | null {
+    const known = this.#dirReads.get(node)
+    if (known !== undefined) return known
+    const dir = this.state.dir(node)
+    this.#dirReads.set(node, dir)
+    return dir
+  }
+
+  #formerClaims(parent: NodeId, nameKey: string): readonly Claim[] {
+    let names = this.#claimReads.get(parent)
+    if (names === undefined) {
+      names = new Map()
+      this.#claimReads.set(parent, names)
+    }
+    let claims = names.get(nameKey)
+    if (claims === undefined) {
+      claims = this.state.claimsAt(parent, nameKey)
+      names.set(nameKey, claims)
+    }
+    return claims
   }
 
   addClaim(claim: Claim): void {
@@ -82,7 +111,7 @@ export class Overlay {
   }
 
   claimsAt(parent: NodeId, nameKey: string): readonly Claim[] {
-    const base = this.state.claimsAt(parent, nameKey)
+    const base = this.#formerClaims(parent, nameKey)
     const edits = this.#edits.get(parent)
     if (edits === undefined) return base
     const removed = edits.removed.get(nameKey) ?? NO_CLAIMS
@@ -113,7 +142,7 @@ export class Overlay {
   dir(node: NodeId): MutableDir {
     const known = this.#dirs.get(node)
     if (known !== undefined) return known
-    const state = this.state.dir(node)
+    const state = this.formerDir(node)
     const dir: MutableDir =
       state === null
         ? { host: node, members: [node], knots: new Set(), derived: [], isEntangled: false }
@@ -124,14 +153,14 @@ export class Overlay {
 
   /** The node that a directory's entries are shown under. */
   hostOf(dir: NodeId): NodeId {
-    return (this.#dirs.get(dir) ?? this.state.dir(dir))?.host ?? dir
+    return (this.#dirs.get(dir) ?? this.formerDir(dir))?.host ?? dir
   }
 
   /** Whether a shown directory has names with conflicts; read without remembering it. */
   knotsOf(dir: NodeId): Iterable<string> | null {
     const known = this.#dirs.get(dir)
     if (known !== undefined) return known.knots.size === 0 ? null : known.knots
-    const knots = this.state.dir(dir)?.knots
+    const knots = this.formerDir(dir)?.knots
     return knots === undefined || knots.length === 0 ? null : knots
   }
 
@@ -143,7 +172,7 @@ export class Overlay {
 
   /** The directories that are one listing; none for one that is shown under another. */
   membersOf(dir: NodeId): readonly NodeId[] {
-    return (this.#dirs.get(dir) ?? this.state.dir(dir))?.members ?? [dir]
+    return (this.#dirs.get(dir) ?? this.formerDir(dir))?.members ?? [dir]
   }
 
   setMembers(dir: NodeId, members: readonly NodeId[]): void {
@@ -153,11 +182,11 @@ export class Overlay {
   }
 
   derivedOf(dir: NodeId): readonly DerivedName[] {
-    return (this.#dirs.get(dir) ?? this.state.dir(dir))?.derived ?? []
+    return (this.#dirs.get(dir) ?? this.formerDir(dir))?.derived ?? []
   }
 
   isEntangled(dir: NodeId): boolean {
-    return (this.#dirs.get(dir) ?? this.state.dir(dir))?.isEntangled === true
+    return (this.#dirs.get(dir) ?? this.formerDir(dir))?.isEntangled === true
   }
 
   setDerived(dir: NodeId, derived: readonly DerivedName[], isEntangled: boolean): void {
@@ -254,7 +283,7 @@ export class Overlay {
         dir.knots.size === 0 &&
         dir.derived.length === 0
       if (!isTrivial) changed.set(node, { ...dir, knots: [...dir.knots] })
-      else if (this.state.dir(node) !== null) changed.set(node, null)
+      else if (this.formerDir(node) !== null) changed.set(node, null)
     }
     return changed
   }

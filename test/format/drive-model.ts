@@ -306,13 +306,17 @@ export class Operation {
 
   /** Writes down what is shown around a name, before it changes. */
   #settle(place: Place): void {
-    const before = new Set(this.#changed.keys())
+    const before = new Map(this.#changed)
     this.#settlement.around(place)
     const { records, ledger } = this.device
     for (const [node, record] of this.#changed) {
-      const copied =
-        before.has(node) || records.has(node) ? null : contentId({ data: record.data[0] ?? null })
-      if (copied !== null) ledger.spread.add(copied)
+      // A copy got a node of its own. Or a content was chosen among several: that is a version by
+      // itself, which comes back although somebody who did not hear of it replaced the content,
+      // when that one then chose another and removed the file.
+      const known = before.get(node) ?? records.get(node)
+      const isKnown = known !== undefined && known.data[0] === record.data[0]
+      const content = isKnown ? null : contentId({ data: record.data[0] ?? null })
+      if (content !== null) ledger.spread.add(content)
     }
   }
 

@@ -180,5 +180,27 @@ export const REGRESSIONS: Readonly<Record<string, History>> = {
     ],
     order: 0,
     later: [{ kind: 'rmdir', device: 0, a: 0, b: 0 }]
+  },
+  // Nothing is lost by it, and DESIGN 4.3 has it so: the ledger must not forbid it.
+  'what was chosen in a conflict comes back when others replaced, chose and removed': {
+    skews: [0, 3],
+    steps: [
+      { kind: 'symlink', device: 0, a: 483, b: 403 },
+      { kind: 'create', device: 0, a: 0, b: 0 },
+      { kind: 'same', device: 0, a: 459, b: 329 },
+      { kind: 'hear', device: 1, a: 0, b: 0 },
+      { kind: 'unlink', device: 0, a: 0, b: 0 },
+      { kind: 'unlink', device: 0, a: 0, b: 0 },
+      { kind: 'create', device: 0, a: 41, b: 16 },
+      { kind: 'create', device: 0, a: 498, b: 0 },
+      { kind: 'create', device: 1, a: 0, b: 638 },
+      { kind: 'hear', device: 3, a: 0, b: 0 },
+      { kind: 'unlink', device: 0, a: 0, b: 0 },
+      { kind: 'write', device: 0, a: 0, b: 0 },
+      { kind: 'hear', device: 0, a: 339, b: 12 },
+      { kind: 'write', device: 3, a: 0, b: 0 },
+      { kind: 'unlink', device: 0, a: 0, b: 0 }
+    ],
+    order: 0
   }
 }
