@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert'
 import { createHash } from 'node:crypto'
-import type { Entry, Tree } from '../../src/format/tree.js'
+import type { Entry, MergeOptions, Tree } from '../../src/format/tree.js'
 import { type NodeId, ROOT_ID, derivedId, sequentialId } from '../../src/format/ids.js'
 import { EMPTY_MAP, replaceBlocks } from '../../src/format/content-map.js'
 import type { Content, DataVersion, NodeKind, NodeRecord, Place } from '../../src/format/record.js'
@@ -18,7 +18,10 @@ import { decodeRecord, encodeRecord } from '../../src/format/record-codec.js'
 import { receive, tick } from '../../src/format/hlc.js'
 import { withPlace, withoutPlace } from '../../src/format/edit.js'
 import { encodeMap } from '../../src/format/map-codec.js'
-import { settleConflict, standingOf } from '../../src/format/settle.js'
+import { MemoryState } from './memory-state.js'
+import { Settlement, type ShownTree, standingOf } from '../../src/format/settle.js'
+import { shownState } from '../../src/format/shown-state.js'
+import { shownTree } from './shown-tree.js'
 import { materialise } from '../../src/format/tree.js'
 import { mergeRecord } from '../../src/format/merge.js'
 
@@ -60,6 +63,11 @@ export function contentId(entry: {
 
 const contentNumbers = new Map<string, number>()
 
+/** The names of devices, whatever generation they are at. */
+export const deviceOptions: MergeOptions = {
+  deviceName: (generation) => `d${generation % 10}`
+}
+
 /** What must be true at the end. */
 export class Ledger {
   readonly written = new Set<number>()
@@ -93,6 +101,9 @@ export class Device {
   #counter = 0
   #hlc = 0n
   #tree: Tree | null = null
+  /** What every second device has its tree from; the others compute the whole tree. */
+  readonly #state: MemoryState | null
+  readonly #changed = new Set<NodeId>()
 
   constructor(
     readonly index: number,
@@ -100,6 +111,7 @@ export class Device {
     readonly ledger: Ledger
   ) {
     this.#generation = toGenerationNumber(index + 1)
+    this.#state = index % 2 === 1 ? new MemoryState() : null
   }
 
   /** A new generation, as after a rotation of keys. */
@@ -109,8 +121,30 @@ export class Device {
   }
 
   tree(): Tree {
-    this.#tree ??= materialise(this.records, { deviceName: (generation) => `d${generation % 10}` })
+    this.#tree ??= this.#newTree()
     return this.#tree
+  }
+
+  #newTree(): Tree {
+    if (this.#state === null) return materialise(this.records, deviceOptions)
+    const changed = [...this.#changed].map(
+      (node) => [node, this.records.get(node) ?? null] as const
+    )
+    this.#state.replace(new Map(changed), deviceOptions)
+    this.#changed.clear()
+    return this.#state.tree()
+  }
+
+  /** The tree as settling reads it. */
+  shown(): ShownTree {
+    const tree = this.tree()
+    return this.#state === null ? shownTree(tree, this.records) : shownState(this.#state)
+  }
+
+  #put(node: NodeId, record: NodeRecord): void {
+    this.records.set(node, record)
+    this.#changed.add(node)
+    this.#tree = null
   }
 
   /** Everything in the tree, parents first. */
@@ -132,14 +166,13 @@ export class Device {
     for (const [node, bytes] of batch.records) {
       const heard = decodeRecord(bytes)
       const mine = this.records.get(node)
-      this.records.set(node, mine === undefined ? heard : mergeRecord(mine, heard))
+      this.#put(node, mine === undefined ? heard : mergeRecord(mine, heard))
       const known = this.#knownOf(node)
       for (const op of batch.known.get(node) ?? []) known.add(op)
       for (const version of [...heard.data, ...heard.attr]) {
         this.#hlc = receive(this.#hlc, version.stamp, nowMs + this.skewMs).last
       }
     }
-    this.#tree = null
   }
 
   /** Starts one operation. */
@@ -164,11 +197,10 @@ export class Device {
       const touching = this.ledger.touching.get(node) ?? new Set()
       this.ledger.touching.set(node, touching.add(op))
       known.set(node, [...ops])
-      this.records.set(node, record)
+      this.#put(node, record)
       records.push([node, encodeRecord(record)])
     }
     this.batches.push({ records, known })
-    this.#tree = null
   }
 
   #knownOf(node: NodeId): Set<number> {
@@ -181,14 +213,18 @@ export class Device {
 /** One operation of a device on the tree that it sees: what vfs will do. */
 export class Operation {
   readonly #changed = new Map<NodeId, NodeRecord>()
-  readonly #tree: Tree
+  readonly #settlement: Settlement
 
   constructor(
     readonly device: Device,
     readonly write: Write,
     readonly id: number
   ) {
-    this.#tree = device.tree()
+    this.#settlement = new Settlement(
+      shownTree(device.tree(), device.records),
+      write,
+      this.#changed
+    )
   }
 
   /** The new node's id. */
@@ -270,13 +306,17 @@ export class Operation {
 
   /** Writes down what is shown around a name, before it changes. */
   #settle(place: Place): void {
-    const { write, device } = this
-    const settled = settleConflict(this.#tree, device.records, { place, write })
-    for (const [node, record] of settled) {
-      if (this.#changed.has(node)) continue
-      this.#changed.set(node, record)
-      const copied = device.records.has(node) ? null : contentId({ data: record.data[0] ?? null })
-      if (copied !== null) device.ledger.spread.add(copied)
+    const before = new Map(this.#changed)
+    this.#settlement.around(place)
+    const { records, ledger } = this.device
+    for (const [node, record] of this.#changed) {
+      // A copy got a node of its own. Or a content was chosen among several: that is a version by
+      // itself, which comes back although somebody who did not hear of it replaced the content,
+      // when that one then chose another and removed the file.
+      const known = before.get(node) ?? records.get(node)
+      const isKnown = known !== undefined && known.data[0] === record.data[0]
+      const content = isKnown ? null : contentId({ data: record.data[0] ?? null })
+      if (content !== null) ledger.spread.add(content)
     }
   }
 

@@ -75,6 +75,8 @@ export interface History {
   readonly skews: readonly number[]
   readonly steps: readonly Step[]
   readonly order: number
+  /** What happens when everybody has heard everything: to winners and copies, by anybody. */
+  readonly later?: readonly Step[]
 }
 
 function stepOf(kinds: Partial<Record<Kind, number>>): fc.Arbitrary<Step> {
@@ -104,7 +106,8 @@ export const history: fc.Arbitrary<History> = fc
     fc.record({
       skews: fc.array(fc.integer({ min: -HOUR_MS, max: HOUR_MS }), { minLength: 2, maxLength: 5 }),
       steps: fc.array(stepOf(kinds), { maxLength: 60, size: 'max' }),
-      order: fc.nat()
+      order: fc.nat(),
+      later: fc.array(stepOf(kinds), { maxLength: 8 })
     })
   )
 
@@ -366,15 +369,22 @@ function settle(devices: readonly Device[], order: number, nowMs: number): void 
 }
 
 /** Plays a history until everybody has heard everything. */
-export function play({ skews, steps, order }: History): { devices: Device[]; ledger: Ledger } {
+export function play({ skews, steps, order, later = [] }: History): {
+  devices: Device[]
+  ledger: Ledger
+} {
   const ledger = new Ledger()
   const devices = skews.map((skewMs, index) => new Device(index, skewMs, ledger))
   let nowMs = START_MS
-  for (const step of steps) {
-    nowMs += 1 + (step.a % 50)
-    const device = pick(devices, step.device)
-    if (device) run(device, devices, step, nowMs)
+  const runAll = (some: readonly Step[]): void => {
+    for (const step of some) {
+      nowMs += 1 + (step.a % 50)
+      const device = pick(devices, step.device)
+      if (device) run(device, devices, step, nowMs)
+    }
+    settle(devices, order, nowMs)
   }
-  settle(devices, order, nowMs)
+  runAll(steps)
+  if (later.length > 0) runAll(later)
   return { devices, ledger }
 }

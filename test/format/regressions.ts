@@ -134,5 +134,73 @@ export const REGRESSIONS: Readonly<Record<string, History>> = {
       { kind: 'renameDir', device: 0, a: 639, b: 0 }
     ],
     order: 0
+  },
+  'one operation settles two names of a node, and forgets one of them': {
+    skews: [0, 0],
+    steps: [
+      { kind: 'create', device: 0, a: 517, b: 553 },
+      { kind: 'create', device: 3, a: 0, b: 0 },
+      { kind: 'rename', device: 1, a: 144, b: 458 },
+      { kind: 'hear', device: 0, a: 435, b: 0 },
+      { kind: 'create', device: 3, a: 408, b: 587 },
+      { kind: 'write', device: 0, a: 49, b: 0 },
+      { kind: 'link', device: 0, a: 0, b: 433 },
+      { kind: 'write', device: 3, a: 45, b: 0 },
+      { kind: 'hear', device: 0, a: 33, b: 0 },
+      { kind: 'rename', device: 0, a: 0, b: 647 }
+    ],
+    order: 0
+  },
+  'settling a copy makes its settler the author of a journal elsewhere': {
+    skews: [0, 0, 0],
+    steps: [
+      { kind: 'create', device: 0, a: 0, b: 0 },
+      { kind: 'create', device: 2, a: 0, b: 0 },
+      { kind: 'hear', device: 0, a: 5, b: 0 },
+      { kind: 'create', device: 2, a: 0, b: 162 },
+      { kind: 'write', device: 2, a: 0, b: 0 },
+      { kind: 'rename', device: 0, a: 371, b: 973 },
+      { kind: 'link', device: 0, a: 0, b: 466 },
+      { kind: 'link', device: 0, a: 0, b: 138 },
+      { kind: 'create', device: 0, a: 314, b: 288 },
+      { kind: 'write', device: 0, a: 0, b: 0 }
+    ],
+    order: 0,
+    later: [{ kind: 'write', device: 2, a: 778, b: 0 }]
+  },
+  'directories of one listing part when one of them is stored under its derived name': {
+    skews: [0, 0, 0, 0, 0],
+    steps: [
+      { kind: 'mkdir', device: 1, a: 0, b: 0 },
+      { kind: 'hear', device: 0, a: 936, b: 0 },
+      { kind: 'mkdir', device: 2, a: 77, b: 493 },
+      { kind: 'rmdir', device: 0, a: 0, b: 0 },
+      { kind: 'create', device: 0, a: 49, b: 181 },
+      { kind: 'mkdir', device: 1, a: 0, b: 163 }
+    ],
+    order: 0,
+    later: [{ kind: 'rmdir', device: 0, a: 0, b: 0 }]
+  },
+  // Nothing is lost by it, and DESIGN 4.3 has it so: the ledger must not forbid it.
+  'what was chosen in a conflict comes back when others replaced, chose and removed': {
+    skews: [0, 3],
+    steps: [
+      { kind: 'symlink', device: 0, a: 483, b: 403 },
+      { kind: 'create', device: 0, a: 0, b: 0 },
+      { kind: 'same', device: 0, a: 459, b: 329 },
+      { kind: 'hear', device: 1, a: 0, b: 0 },
+      { kind: 'unlink', device: 0, a: 0, b: 0 },
+      { kind: 'unlink', device: 0, a: 0, b: 0 },
+      { kind: 'create', device: 0, a: 41, b: 16 },
+      { kind: 'create', device: 0, a: 498, b: 0 },
+      { kind: 'create', device: 1, a: 0, b: 638 },
+      { kind: 'hear', device: 3, a: 0, b: 0 },
+      { kind: 'unlink', device: 0, a: 0, b: 0 },
+      { kind: 'write', device: 0, a: 0, b: 0 },
+      { kind: 'hear', device: 0, a: 339, b: 12 },
+      { kind: 'write', device: 3, a: 0, b: 0 },
+      { kind: 'unlink', device: 0, a: 0, b: 0 }
+    ],
+    order: 0
   }
 }
