@@ -21,3 +21,14 @@ export function companionOf(nameKey: string, suffixes: readonly string[]): Compa
   const suffix = suffixes.find((each) => nameKey.length > each.length && nameKey.endsWith(each))
   return suffix === undefined ? null : { base: nameKey.slice(0, -suffix.length), suffix }
 }
+
+/** The name that a companion, or a companion of one, goes back to: itself when it is none. */
+export function rootOf(nameKey: string, suffixes: readonly string[]): string {
+  let root = nameKey
+  let companion = companionOf(root, suffixes)
+  while (companion !== null) {
+    root = companion.base
+    companion = companionOf(root, suffixes)
+  }
+  return root
+}

@@ -117,6 +117,11 @@ export function derivedId(node: NodeId, dot: Dot): NodeId {
   return toNodeId(`02${derivedHex(node, dot)}`)
 }
 
+/** Whether an id is a derived one. */
+export function isDerivedId(id: NodeId): boolean {
+  return id.startsWith('02')
+}
+
 /** The 24 hex digits that a derived id and a conflict name take their digits from. */
 export function derivedHex(node: NodeId, dot: Dot): string {
   const bytes = Buffer.alloc(NODE_ID_BYTES + 12)

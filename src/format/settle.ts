@@ -3,96 +3,137 @@
  * is shown. An operation on such a name, or on one beside it, does this first, in the same batch:
  * otherwise removing a file would give its name to the loser, and `rm -r` would never end.
  */
-import type { Entry, Tree } from './tree.js'
 import { COMPANION_SUFFIXES, companionOf } from './companions.js'
+import type { Entry, Standing } from './tree.js'
 import { type NodeId, derivedId, linkIdOf } from './ids.js'
 import { type Write, copyOf, withData, withPlace } from './edit.js'
 import type { NodeRecord, Place } from './record.js'
-import type { Records } from './tree-places.js'
 import { dataLosers, isLive, placeWinner } from './winner.js'
 
 /** Records that an operation changes, by node. */
 export type ChangedRecords = Map<NodeId, NodeRecord>
 
-/**
- * The records that settle the conflict around a name: its copies, the derived names of those that
- * lost it, the same of its companions, and its directory, if that lives only because of what is in
- * it. Usually none. Afterwards the tree shows the same names and contents, none of them derived.
- * Who writes to a node with several names settles the conflict around each.
- * @param tree of `records`
- * @param place the directory's shown node and a shown or a new name in it
- * @param write of the operation that needs it
- */
-export function settleConflict(
-  tree: Tree,
-  records: Records,
-  { place, write }: { readonly place: Place; readonly write: Write }
-): ChangedRecords {
-  const changed: ChangedRecords = new Map()
-  const settling = { changed, records, write }
-  for (const dir of tree.displaced) storeDir(tree, dir, settling)
-  const parent = records.get(place.parent)
-  if (parent && !isLive(parent)) storeDir(tree, place.parent, settling)
-  const entries = tree.dirs.get(place.parent) ?? []
-  const shown = entries.find((entry) => entry.name.equals(place.name))
-  const isQuiet = !entries.some((entry) => entry.stem !== null)
-  const base = baseOf(shown?.stem ?? place.name)
-  const group = isQuiet
-    ? entries.filter((entry) => entry === shown)
-    : entries.filter((entry) => baseOf(entry.stem ?? entry.name) === base)
-  for (const entry of group) storeName(entry, place.parent, settling)
-  for (const entry of group) chooseShown(entry, settling)
-  return changed
+/** Where a directory is shown, and the link that says so. */
+export interface ShownPlace extends Place {
+  readonly standing: Standing
 }
 
-/** Writes an entry's name down as it is shown, unless that is what its record says already. */
-function storeName(entry: Entry, parent: NodeId, { changed, records, write }: Settling): void {
-  const stored = { parent, name: entry.name }
-  if (entry.copyOf !== null) {
-    const origin = changed.get(entry.copyOf) ?? records.get(entry.copyOf)
-    if (origin && entry.data) changed.set(entry.node, copyOf(origin, entry.data, stored, write))
-    return
-  }
-  for (const { node, link } of entry.standing) {
-    const record = changed.get(node) ?? records.get(node)
-    if (record === undefined) continue
-    const isStored = entry.stem === null && placeWinner(record, link)?.deleted === false
-    if (!isStored) changed.set(node, withPlace(record, link, stored, write))
-  }
-}
-
-interface Settling {
-  readonly changed: ChangedRecords
-  readonly records: Records
-  readonly write: Write
+/** What settling reads: the shown tree and the records that it was made of. */
+export interface ShownTree {
+  /** null: nothing is known of the node. */
+  record(node: NodeId): NodeRecord | null
+  /**
+   * What a name shows; null: nothing.
+   * @param dir the directory's shown node
+   * @param nameKey latin1 string of the name's bytes
+   */
+  entry(dir: NodeId, nameKey: string): Entry | null
+  /** The entries of a directory that have a stem. Nearly always none. */
+  derived(dir: NodeId): readonly Entry[]
+  /** The directories that a cycle has displaced. Nearly always none. */
+  displaced(): Iterable<NodeId>
+  /** Where a directory is shown; null: nowhere. */
+  placeOf(dir: NodeId): ShownPlace | null
 }
 
 /**
- * A directory that only its entries bring back stays when the last of them goes; one whose move is
- * void stays where it is when the cycle ends.
+ * The settling that one operation does: around every name that it touches, before it changes what
+ * is there. Each name is settled once, as it was shown when the operation began.
  */
-function storeDir(tree: Tree, node: NodeId, { changed, records, write }: Settling): void {
-  const record = records.get(node)
-  for (const [parent, entries] of tree.dirs) {
-    for (const { name, standing } of entries) {
-      const link = standing.find((each) => each.node === node)?.link
-      if (record && link) changed.set(node, withPlace(record, link, { parent, name }, write))
+export class Settlement {
+  readonly #tree: ShownTree
+  readonly #write: Write
+  readonly #changed: ChangedRecords
+  readonly #settled = new Set<Entry>()
+  readonly #stored = new Set<NodeId>()
+
+  /**
+   * @param tree as the operation found it
+   * @param write of the operation
+   * @param changed takes the records that settle; the operation's own changes go there too
+   */
+  constructor(tree: ShownTree, write: Write, changed: ChangedRecords) {
+    this.#tree = tree
+    this.#write = write
+    this.#changed = changed
+  }
+
+  /**
+   * Settles the conflict around a name: its copies, the derived names of those that lost it, the
+   * same of its companions, and its directory, if that lives only because of what is in it.
+   * Usually nothing. Afterwards the tree shows the same names and contents, none of them derived.
+   * Who writes to a node with several names settles the conflict around each.
+   * @param place the directory's shown node and a shown or a new name in it
+   */
+  around(place: Place): void {
+    for (const dir of this.#tree.displaced()) this.#storeDir(dir)
+    const parent = this.#tree.record(place.parent)
+    if (parent && !isLive(parent)) this.#storeDir(place.parent)
+    const group = this.#groupOf(place).filter((entry) => !this.#settled.has(entry))
+    for (const entry of group) this.#storeName(entry, place.parent)
+    for (const entry of group) this.#chooseShown(entry)
+    for (const entry of group) this.#settled.add(entry)
+  }
+
+  /** What is shown around a name that has to do with it. */
+  #groupOf({ parent, name }: Place): readonly Entry[] {
+    const shown = this.#tree.entry(parent, name.toString('latin1'))
+    const derived = this.#tree.derived(parent)
+    if (derived.length === 0) return shown === null ? [] : [shown]
+    const base = baseOf(shown?.stem ?? name)
+    const group = derived.filter((entry) => baseOf(entry.stem ?? entry.name) === base)
+    for (const suffix of ['', ...COMPANION_SUFFIXES]) {
+      const entry = this.#tree.entry(parent, base + suffix)
+      if (entry?.stem === null && baseOf(entry.name) === base) group.push(entry)
+    }
+    return group
+  }
+
+  /** Writes an entry's name down as it is shown, unless that is what its record says already. */
+  #storeName(entry: Entry, parent: NodeId): void {
+    const stored = { parent, name: entry.name }
+    if (entry.copyOf !== null) {
+      const origin = this.#record(entry.copyOf)
+      if (origin === null || entry.data === null) return
+      this.#changed.set(entry.node, copyOf(origin, entry.data, stored, this.#write))
+      return
+    }
+    for (const { node, link } of entry.standing) {
+      const record = this.#record(node)
+      if (record === null) continue
+      const isStored = entry.stem === null && placeWinner(record, link)?.deleted === false
+      if (!isStored) this.#changed.set(node, withPlace(record, link, stored, this.#write))
     }
   }
-}
 
-/** Makes what is shown of a node the only version, when each of the others has a record. */
-function chooseShown(entry: Entry, to: Settling): void {
-  const { changed, records, write } = to
-  const { node, data } = entry
-  const record = changed.get(node) ?? records.get(node)
-  if (entry.copyOf !== null || data === null || record === undefined) return
-  if (record.data.length <= 1) return
-  const losers = dataLosers(record, data)
-  const copies = losers.map((loser) => derivedId(node, loser.dot))
-  if (!copies.every((copy) => changed.has(copy) || records.has(copy))) return
-  const materialised = losers.map((loser) => loser.dot)
-  changed.set(node, withData(record, { base: data }, { ...write, materialised }))
+  /**
+   * A directory that only its entries bring back stays when the last of them goes; one whose move
+   * is void stays where it is when the cycle ends.
+   */
+  #storeDir(node: NodeId): void {
+    if (this.#stored.has(node)) return
+    this.#stored.add(node)
+    const place = this.#tree.placeOf(node)
+    const record = this.#record(node)
+    if (place === null || record === null) return
+    this.#changed.set(node, withPlace(record, place.standing.link, place, this.#write))
+  }
+
+  /** Makes what is shown of a node the only version, when each of the others has a record. */
+  #chooseShown({ node, data, copyOf: origin }: Entry): void {
+    const record = this.#record(node)
+    if (origin !== null || data === null || record === null || record.data.length <= 1) return
+    const losers = dataLosers(record, data)
+    const copies = losers.map((loser) => derivedId(node, loser.dot))
+    if (copies.some((copy) => this.#record(copy) === null)) return
+    const materialised = losers.map((loser) => loser.dot)
+    const write = { ...this.#write, materialised }
+    this.#changed.set(node, withData(record, { base: data }, write))
+  }
+
+  #record(node: NodeId): NodeRecord | null {
+    return this.#changed.get(node) ?? this.#tree.record(node)
+  }
 }
 
 /** The name that decides for itself and its companions. */

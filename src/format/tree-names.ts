@@ -9,7 +9,7 @@
 import { type ConflictMark, conflictName } from './conflict-name.js'
 import type { DataVersion, VersionHead } from './record.js'
 import type { Entry, Folder, Merging } from './tree.js'
-import { type GenerationNumber, type NodeId, derivedHex, derivedId } from './ids.js'
+import { type GenerationNumber, type NodeId, derivedHex, derivedId, sameDot } from './ids.js'
 import { sameContent } from './winner.js'
 import type { LivePlace } from './tree-places.js'
 import { MAX_NAME_BYTES } from './name-rules.js'
@@ -43,8 +43,16 @@ interface Stand {
   readonly copies: ReadonlySet<GenerationNumber>
 }
 
-/** The entries of a folder, sorted by the bytes of their names. */
-export function resolveNames(folder: Folder, merging: Merging): readonly Entry[] {
+/** What a folder shows. */
+export interface Resolved {
+  /** Sorted by the bytes of their names. */
+  readonly entries: readonly Entry[]
+  /** Whether a derived name had to make way for another name. */
+  readonly hasCollided: boolean
+}
+
+/** The entries of a folder. */
+export function resolveNames(folder: Folder, merging: Merging): Resolved {
   const entries = new Map<string, Entry>()
   const pending: Pending[] = folder.exiles.map((place) => pendingOf(candidateOf(place, merging)))
   const stands = new Map<string, Stand>()
@@ -53,7 +61,7 @@ export function resolveNames(folder: Folder, merging: Merging): readonly Entry[]
     const first = group[0]
     if (first === undefined) continue
     if (group.length === 1 && isPlain(key, first, merging)) {
-      entries.set(key, { name: first.name, ...entryOf(candidateOf(first, merging), null) })
+      entries.set(key, plainEntry(first))
       continue
     }
     const candidates = distinct(group, merging)
@@ -70,8 +78,9 @@ export function resolveNames(folder: Folder, merging: Merging): readonly Entry[]
       copies: new Set([...losers.filter(isFile), ...copies].map((each) => each.author))
     })
   }
-  nameDerived(pending, entries, merging)
-  return [...entries].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
+  const hasCollided = nameDerived(pending, entries, merging)
+  const sorted = [...entries].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry)
+  return { entries: sorted, hasCollided }
 }
 
 /** Nearly every name: one node, one content, no companion. */
@@ -136,6 +145,19 @@ function isFile(candidate: Candidate): boolean {
   return candidate.places[0].record.kind === 'file'
 }
 
+/** The entry of a single claim to a name that has no conflict and is nobody's companion. */
+export function plainEntry({ name, record, node, link }: LivePlace): Entry {
+  return {
+    name,
+    kind: record.kind,
+    node,
+    data: record.data[0] ?? null,
+    standing: [{ node, link: link.id }],
+    copyOf: null,
+    stem: null
+  }
+}
+
 function entryOf({ places, data }: Candidate, stem: Buffer | null): Omit<Entry, 'name'> {
   const [first] = places
   return {
@@ -160,13 +182,14 @@ function pendingOf(candidate: Candidate): Pending {
 }
 
 /** The losers of a node's content that have no record of their own yet, at its first link. */
-function copiesOf(place: LivePlace, { records, shownOf, firstLinks }: Merging): Pending[] {
-  if (place.record.data.length <= 1) return []
-  if (firstLinks.get(place.node) !== place.link.id) return []
+function copiesOf(place: LivePlace, { hasRecord, shownOf, firstLinkOf }: Merging): Pending[] {
+  // A directory's versions differ in their times only.
+  if (place.record.data.length <= 1 || place.record.kind === 'dir') return []
+  if (firstLinkOf(place.node) !== place.link.id) return []
   const copies: Pending[] = []
   for (const loser of shownOf(place).losers) {
     const node = derivedId(place.node, loser.dot)
-    if (records.has(node)) continue
+    if (hasRecord(node)) continue
     const { kind } = place.record
     copies.push({
       stem: place.name.toString('latin1'),
@@ -179,24 +202,34 @@ function copiesOf(place: LivePlace, { records, shownOf, firstLinks }: Merging): 
   return copies
 }
 
-/** Gives names to what has none, in an order that is the same everywhere. */
+/**
+ * Gives names to what has none, in an order that is the same everywhere.
+ * @returns whether a name was taken
+ */
 function nameDerived(
   pending: readonly Pending[],
   entries: Map<string, Entry>,
   merging: Merging
-): void {
+): boolean {
   const given = new Map<string, string>()
+  let hasCollided = false
+  const isTaken = (key: string): boolean => {
+    const taken = entries.has(key) || merging.isTaken(key)
+    hasCollided ||= taken
+    return taken
+  }
   for (const each of [...pending].sort(byPending)) {
     const follows = followedName(each, given, merging)
-    const isFree = follows !== null && !entries.has(follows)
-    const name = isFree
-      ? Buffer.from(follows, 'latin1')
-      : conflictName(markOf(each, merging), (key) => entries.has(key))
+    const name =
+      follows !== null && !isTaken(follows)
+        ? Buffer.from(follows, 'latin1')
+        : conflictName(markOf(each, merging), isTaken)
     const key = name.toString('latin1')
     entries.set(key, { name, ...each.entry })
     const slot = givenKey(each.stem, each.author)
     if (!given.has(slot)) given.set(slot, key)
   }
+  return hasCollided
 }
 
 /**
@@ -236,4 +269,32 @@ function byStem(a: string, b: string): number {
 function byPending(a: Pending, b: Pending): number {
   if (a.stem !== b.stem) return byStem(a.stem, b.stem)
   return byWinner(a.version, b.version) || (a.node < b.node ? -1 : 1)
+}
+
+/** Whether two versions of a content are the same, at the same locations. */
+export function isSameShown(a: DataVersion | null, b: DataVersion | null): boolean {
+  if (a === b || a === null || b === null) return a === b
+  if (!sameDot(a.dot, b.dot) || a.stamp !== b.stamp) return false
+  const theirs = mapsOf(b)
+  return mapsOf(a).length === theirs.length && mapsOf(a).every((map, i) => theirs[i]?.equals(map))
+}
+
+function mapsOf({ content }: DataVersion): readonly Buffer[] {
+  return content.type === 'file' ? content.maps : []
+}
+
+/** Whether two entries of one name show the same, for which the same nodes stand. */
+export function isSameEntry(a: Entry, b: Entry): boolean {
+  return (
+    a.node === b.node &&
+    a.kind === b.kind &&
+    a.copyOf === b.copyOf &&
+    (a.stem === null || b.stem === null ? a.stem === b.stem : a.stem.equals(b.stem)) &&
+    isSameShown(a.data, b.data) &&
+    a.standing.length === b.standing.length &&
+    a.standing.every((one, i) => {
+      const other = b.standing[i]
+      return one.node === other?.node && one.link === other.link
+    })
+  )
 }

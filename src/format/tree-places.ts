@@ -3,6 +3,7 @@
  * Two devices can each move one directory into the other's; taken together that would cut both off
  * the root.
  */
+import assert from 'node:assert'
 import { type NodeId, ROOT_ID } from './ids.js'
 import { type Link, allLinks, isLive, lastLink, liveLinks } from './winner.js'
 import type { NodeRecord, Place } from './record.js'
@@ -12,7 +13,7 @@ import { byWinner } from './register.js'
 export type Records = ReadonlyMap<NodeId, NodeRecord>
 
 /** How far a directory was driven back: as it wants, where it was before, to the root. */
-type Stage = 'wanted' | 'previous' | 'root'
+export type Stage = 'wanted' | 'previous' | 'root'
 
 /** Where a directory is. */
 export interface DirPlace extends Place {
@@ -27,9 +28,15 @@ export interface DirPlace extends Place {
 /** Where all directories are, dead ones too; the root is not in it. */
 export type DirPlaces = ReadonlyMap<NodeId, DirPlace>
 
-interface Moving {
+/** A directory while cycles are looked for. */
+export interface Moving {
   readonly link: Link
   stage: Stage
+}
+
+/** Finds directories; undefined: not a directory, not known, or the root. */
+export interface Movings {
+  get(node: NodeId): Moving | undefined
 }
 
 /**
@@ -39,16 +46,10 @@ interface Moving {
 export function placeDirs(records: Records): DirPlaces {
   const moving = new Map<NodeId, Moving>()
   for (const [node, record] of records) {
-    if (record.kind !== 'dir' || node === ROOT_ID) continue
-    // A tombstone's place counts: what lives below may bring the directory back.
-    const link = lastLink(liveLinks(record)) ?? lastLink(allLinks(record))
+    const link = wantedLink(node, record)
     if (link !== null) moving.set(node, { link, stage: 'wanted' })
   }
-  let cycles = findCycles(moving)
-  while (cycles.length > 0) {
-    for (const cycle of cycles) voidOne(cycle, moving)
-    cycles = findCycles(moving)
-  }
+  breakCycles(moving, moving.keys())
   const places = new Map<NodeId, DirPlace>()
   for (const [node, each] of moving) {
     const { link, stage } = each
@@ -58,19 +59,41 @@ export function placeDirs(records: Records): DirPlaces {
   return places
 }
 
-function whereIs({ link, stage }: Moving): Place {
+/** The link that says where a directory wants to be; null: it is none, or the root. */
+export function wantedLink(node: NodeId, record: NodeRecord): Link | null {
+  if (record.kind !== 'dir' || node === ROOT_ID) return null
+  // A tombstone's place counts: what lives below may bring the directory back.
+  return lastLink(liveLinks(record)) ?? lastLink(allLinks(record))
+}
+
+/**
+ * Drives directories back until there are no cycles. Cycles do not overlap, so that the order in
+ * which they are found does not matter.
+ * @param starts every cycle passes through one of them
+ */
+export function breakCycles(moving: Movings, starts: Iterable<NodeId>): void {
+  let cycles = findCycles(moving, starts)
+  while (cycles.length > 0) {
+    const victims = cycles.map((cycle) => voidOne(cycle, moving))
+    // What is a cycle now was made by a victim.
+    cycles = findCycles(moving, victims)
+  }
+}
+
+/** Where a directory is at its stage. */
+export function whereIs({ link, stage }: Moving): Place {
   const { place } = link
   if (stage === 'root') return { parent: ROOT_ID, name: place.name }
   const { parent, name } = stage === 'previous' && place.prev !== null ? place.prev : place
   return { parent, name }
 }
 
-/** All cycles of the "is in" relation; they do not overlap. */
-function findCycles(moving: ReadonlyMap<NodeId, Moving>): NodeId[][] {
+/** All cycles of the "is in" relation through or above the starts. */
+function findCycles(moving: Movings, starts: Iterable<NodeId>): NodeId[][] {
   const cycles: NodeId[][] = []
   const walkOf = new Map<NodeId, number>()
   let walk = 0
-  for (const start of moving.keys()) {
+  for (const start of starts) {
     walk++
     const path: NodeId[] = []
     let node = start
@@ -86,7 +109,8 @@ function findCycles(moving: ReadonlyMap<NodeId, Moving>): NodeId[][] {
   return cycles
 }
 
-function voidOne(cycle: readonly NodeId[], moving: ReadonlyMap<NodeId, Moving>): void {
+/** Drives back the one that has to, and names it. */
+function voidOne(cycle: readonly NodeId[], moving: Movings): NodeId {
   let victim: Moving | undefined
   let victimId: NodeId = ROOT_ID
   for (const node of cycle) {
@@ -96,9 +120,10 @@ function voidOne(cycle: readonly NodeId[], moving: ReadonlyMap<NodeId, Moving>):
       victimId = node
     }
   }
-  if (victim === undefined) return
+  assert(victim, 'a cycle of directories')
   const canGoBack = victim.stage === 'wanted' && victim.link.place.prev !== null
   victim.stage = canGoBack ? 'previous' : 'root'
+  return victimId
 }
 
 /** Moves before directories that were made where they are; then the higher stamp. */

@@ -76,13 +76,15 @@ export interface Shown {
 
 /** What the resolution of names works with. */
 export interface Merging {
-  readonly records: Records
   readonly options: MergeOptions
   readonly companions: readonly string[]
+  readonly hasRecord: (node: NodeId) => boolean
   /** What is shown of a node's content, decided once for all of its links. */
   readonly shownOf: (place: LivePlace) => Shown
-  /** The first reachable link of each node with a conflict: where its copies are shown. */
-  readonly firstLinks: ReadonlyMap<NodeId, LinkId>
+  /** The first reachable link of a node with a conflict: where its copies are shown. */
+  readonly firstLinkOf: (node: NodeId) => LinkId | null
+  /** Whether something that is not in the folder's groups has a name (latin1 string). */
+  readonly isTaken: (nameKey: string) => boolean
 }
 
 /** The tree that a set of records is. Pure; the order of the records does not matter. */
@@ -93,10 +95,16 @@ export function materialise(records: Records, options: MergeOptions): Tree {
   const { folders, orphans } = foldersOf(live)
   const firstLinks = firstLinksOf(folders)
   const decided = decideContents(folders, companions, firstLinks)
-  const shownOf = (place: LivePlace): Shown => decided.get(place.node) ?? shownAlone(place.record)
-  const merging: Merging = { records, options, companions, shownOf, firstLinks }
+  const merging: Merging = {
+    options,
+    companions,
+    hasRecord: (node) => records.has(node),
+    shownOf: ({ node, record }) => decided.get(node) ?? shownBeside(record, null),
+    firstLinkOf: (node) => firstLinks.get(node) ?? null,
+    isTaken: () => false
+  }
   const dirs = new Map<NodeId, readonly Entry[]>()
-  for (const folder of folders) dirs.set(folder.node, resolveNames(folder, merging))
+  for (const folder of folders) dirs.set(folder.node, resolveNames(folder, merging).entries)
   const displaced = [...places].filter(([, place]) => place.isDisplaced).map(([node]) => node)
   return { dirs, orphans, displaced: displaced.sort() }
 }
@@ -109,8 +117,19 @@ export function byClaim(a: LivePlace, b: LivePlace): number {
   )
 }
 
-function shownAlone(record: NodeRecord): Shown {
-  return { winner: dataWinner(record), losers: dataLosers(record) }
+/**
+ * What is shown of a node's content. A companion shows what the author of its base's winner wrote,
+ * if that is among its own versions.
+ * @param base the file that has the name which the node is a companion of; null: none
+ */
+export function shownBeside(record: NodeRecord, base: LivePlace | null): Shown {
+  const author = base === null ? undefined : dataWinner(base.record)?.dot.generation
+  const follows =
+    author === undefined
+      ? undefined
+      : dataCandidates(record).find((version) => version.dot.generation === author)
+  const winner = follows ?? dataWinner(record)
+  return { winner, losers: dataLosers(record, winner) }
 }
 
 /** The reachable directories from the root down, with directories of one name as one folder. */
@@ -158,10 +177,7 @@ function folderOf(node: NodeId, places: readonly LivePlace[]): Folder {
   return { node, groups, exiles: exiles.sort(byClaim) }
 }
 
-/**
- * The contents of nodes with a conflict, where a companion's base decides: both then show what the
- * same generation wrote. A node with several links is decided at its first.
- */
+/** The contents of nodes with a conflict. One with several links is decided at its first. */
 function decideContents(
   folders: readonly Folder[],
   suffixes: readonly string[],
@@ -169,20 +185,12 @@ function decideContents(
 ): ReadonlyMap<NodeId, Shown> {
   const decided = new Map<NodeId, Shown>()
   for (const { groups } of folders) {
-    // Bases have shorter names than their companions.
-    const conflicted = [...groups].filter(([, group]) => group.some(isConflicted))
-    for (const [key, group] of conflicted.sort(([a], [b]) => a.length - b.length)) {
-      const companion = companionOf(key, suffixes)
-      const base = companion === null ? undefined : groups.get(companion.base)?.find(isFile)
-      if (base === undefined) continue
-      const winner = decided.get(base.node)?.winner ?? dataWinner(base.record)
-      for (const place of group) {
-        if (!isConflicted(place) || firstLinks.get(place.node) !== place.link.id) continue
-        const follows = dataCandidates(place.record).find(
-          (version) => version.dot.generation === winner?.dot.generation
-        )
-        if (follows === undefined) continue
-        decided.set(place.node, { winner: follows, losers: dataLosers(place.record, follows) })
+    for (const [key, group] of groups) {
+      for (const { node, record, link } of group) {
+        if (record.data.length <= 1 || firstLinks.get(node) !== link.id) continue
+        const companion = record.kind === 'file' ? companionOf(key, suffixes) : null
+        const base = companion === null ? undefined : groups.get(companion.base)?.find(isFile)
+        decided.set(node, shownBeside(record, base ?? null))
       }
     }
   }
@@ -203,10 +211,7 @@ function firstLinksOf(folders: readonly Folder[]): ReadonlyMap<NodeId, LinkId> {
   return first
 }
 
-function isConflicted(place: LivePlace): boolean {
-  return place.record.kind === 'file' && place.record.data.length > 1
-}
-
-function isFile(place: LivePlace): boolean {
+/** Whether a claim is a file's. */
+export function isFile(place: LivePlace): boolean {
   return place.record.kind === 'file'
 }

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert'
 import { createHash } from 'node:crypto'
-import type { Entry, Tree } from '../../src/format/tree.js'
+import type { Entry, MergeOptions, Tree } from '../../src/format/tree.js'
 import { type NodeId, ROOT_ID, derivedId, sequentialId } from '../../src/format/ids.js'
 import { EMPTY_MAP, replaceBlocks } from '../../src/format/content-map.js'
 import type { Content, DataVersion, NodeKind, NodeRecord, Place } from '../../src/format/record.js'
@@ -18,7 +18,8 @@ import { decodeRecord, encodeRecord } from '../../src/format/record-codec.js'
 import { receive, tick } from '../../src/format/hlc.js'
 import { withPlace, withoutPlace } from '../../src/format/edit.js'
 import { encodeMap } from '../../src/format/map-codec.js'
-import { settleConflict, standingOf } from '../../src/format/settle.js'
+import { Settlement, standingOf } from '../../src/format/settle.js'
+import { shownTree } from './shown-tree.js'
 import { materialise } from '../../src/format/tree.js'
 import { mergeRecord } from '../../src/format/merge.js'
 
@@ -59,6 +60,11 @@ export function contentId(entry: {
 }
 
 const contentNumbers = new Map<string, number>()
+
+/** The names of devices, whatever generation they are at. */
+export const deviceOptions: MergeOptions = {
+  deviceName: (generation) => `d${generation % 10}`
+}
 
 /** What must be true at the end. */
 export class Ledger {
@@ -109,7 +115,7 @@ export class Device {
   }
 
   tree(): Tree {
-    this.#tree ??= materialise(this.records, { deviceName: (generation) => `d${generation % 10}` })
+    this.#tree ??= materialise(this.records, deviceOptions)
     return this.#tree
   }
 
@@ -181,14 +187,18 @@ export class Device {
 /** One operation of a device on the tree that it sees: what vfs will do. */
 export class Operation {
   readonly #changed = new Map<NodeId, NodeRecord>()
-  readonly #tree: Tree
+  readonly #settlement: Settlement
 
   constructor(
     readonly device: Device,
     readonly write: Write,
     readonly id: number
   ) {
-    this.#tree = device.tree()
+    this.#settlement = new Settlement(
+      shownTree(device.tree(), device.records),
+      write,
+      this.#changed
+    )
   }
 
   /** The new node's id. */
@@ -270,13 +280,13 @@ export class Operation {
 
   /** Writes down what is shown around a name, before it changes. */
   #settle(place: Place): void {
-    const { write, device } = this
-    const settled = settleConflict(this.#tree, device.records, { place, write })
-    for (const [node, record] of settled) {
-      if (this.#changed.has(node)) continue
-      this.#changed.set(node, record)
-      const copied = device.records.has(node) ? null : contentId({ data: record.data[0] ?? null })
-      if (copied !== null) device.ledger.spread.add(copied)
+    const before = new Set(this.#changed.keys())
+    this.#settlement.around(place)
+    const { records, ledger } = this.device
+    for (const [node, record] of this.#changed) {
+      const copied =
+        before.has(node) || records.has(node) ? null : contentId({ data: record.data[0] ?? null })
+      if (copied !== null) ledger.spread.add(copied)
     }
   }
 

@@ -134,5 +134,21 @@ export const REGRESSIONS: Readonly<Record<string, History>> = {
       { kind: 'renameDir', device: 0, a: 639, b: 0 }
     ],
     order: 0
+  },
+  'one operation settles two names of a node, and forgets one of them': {
+    skews: [0, 0],
+    steps: [
+      { kind: 'create', device: 0, a: 517, b: 553 },
+      { kind: 'create', device: 3, a: 0, b: 0 },
+      { kind: 'rename', device: 1, a: 144, b: 458 },
+      { kind: 'hear', device: 0, a: 435, b: 0 },
+      { kind: 'create', device: 3, a: 408, b: 587 },
+      { kind: 'write', device: 0, a: 49, b: 0 },
+      { kind: 'link', device: 0, a: 0, b: 433 },
+      { kind: 'write', device: 3, a: 45, b: 0 },
+      { kind: 'hear', device: 0, a: 33, b: 0 },
+      { kind: 'rename', device: 0, a: 0, b: 647 }
+    ],
+    order: 0
   }
 }

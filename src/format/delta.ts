@@ -1,0 +1,102 @@
+/**
+ * The merge, incrementally: from the records that a batch changed to what changes in the tree, in
+ * time that grows with the batch and not with the tree. For every sequence of batches the state is
+ * then what `materialise` makes of all records; `test/format` holds them against each other.
+ *
+ * 1. directories have their places, cycles voided; claims come and go (`delta-places.ts`)
+ * 2. directories of one name are one listing (`delta-listings.ts`)
+ * 3. conflicts of contents are decided (`delta-conflicts.ts`)
+ * 4. names are resolved (`delta-names.ts`)
+ *
+ * The path that nearly every change takes is none of these: a node whose content was replaced, in a
+ * directory without conflicts around its name, has the same place and a new entry.
+ */
+import type { Delta, MergeState, NodeChange } from './merge-state.js'
+import { type NamesByDir, Placing, addName, isPlainEdit } from './delta-places.js'
+import { Conflicts, groupAt } from './delta-conflicts.js'
+import { FolderNames, type Naming } from './delta-names.js'
+import { type NodeId, ROOT_ID } from './ids.js'
+import { COMPANION_SUFFIXES, rootOf } from './companions.js'
+import { Listings } from './delta-listings.js'
+import type { MergeOptions } from './tree.js'
+import { Overlay } from './delta-overlay.js'
+import { isSameShown } from './tree-names.js'
+
+/**
+ * What a batch of merged records changes in the merged tree. Pure: reads `state`, writes nothing.
+ * @param state before the batch
+ * @param changes each node at most once
+ * @param options the same for every batch of a state; where the name of a device changes, the
+ *   tree is to be computed again
+ */
+export function computeDelta(
+  state: MergeState,
+  changes: readonly NodeChange[],
+  options: MergeOptions
+): Delta {
+  const overlay = new Overlay(state, changes)
+  const suffixes = options.companions ?? COMPANION_SUFFIXES
+  const displaced = state.displaced()
+  const plain: NodeChange[] = []
+  const others: NodeChange[] = []
+  for (const change of changes) {
+    const isPlain = isPlainEdit(change) && !displaced.has(change.node)
+    if (isPlain) plain.push(change)
+    else others.push(change)
+  }
+  const placing = new Placing(overlay, others)
+  const { dirty } = new Listings(overlay, placing)
+  for (const key of placing.exileKeys) addName(dirty, ROOT_ID, key)
+  for (const [dir, keys] of dirty) updateKnots(overlay, dir, keys)
+  for (const change of plain) putPlain(overlay, change, { dirty, suffixes })
+  new Conflicts(overlay, dirty, suffixes).decide(others, placing.hasMoved)
+  const naming: Naming = { overlay, options, suffixes, exileKeys: placing.exileKeys }
+  for (const [dir, keys] of dirty) new FolderNames(naming, dir, keys).resolve()
+  return overlay.delta()
+}
+
+/** Notes which of the names have conflicts by now. */
+function updateKnots(overlay: Overlay, dir: NodeId, keys: Iterable<string>): void {
+  for (const key of keys) {
+    const group = groupAt(overlay, dir, key)
+    const isKnot = group.length > 1 || group.some(({ record }) => record.data.length > 1)
+    overlay.setKnot(dir, key, isKnot)
+  }
+}
+
+interface Around {
+  readonly dirty: NamesByDir
+  readonly suffixes: readonly string[]
+}
+
+/** The entries of a node whose claims did not change; those beside a conflict wait for it. */
+function putPlain(overlay: Overlay, { node, before, after }: NodeChange, around: Around): void {
+  if (before === null || after === null) return
+  const data = after.data[0] ?? null
+  if (isSameShown(before.data[0] ?? null, data)) return
+  for (const [link, [place]] of after.places) {
+    if (place === undefined) continue
+    const dir = overlay.hostOf(place.parent)
+    const nameKey = place.name.toString('latin1')
+    if (around.dirty.get(dir)?.has(nameKey) === true) continue
+    if (isBesideKnot(overlay.knotsOf(dir), nameKey, around.suffixes)) {
+      addName(around.dirty, dir, nameKey)
+      continue
+    }
+    const { kind } = after
+    const standing = [{ node, link }]
+    const entry = { name: place.name, kind, node, data, standing, copyOf: null, stem: null }
+    overlay.putEntry({ dir, nameKey, entry })
+  }
+}
+
+function isBesideKnot(
+  knots: Iterable<string> | null,
+  nameKey: string,
+  suffixes: readonly string[]
+): boolean {
+  if (knots === null) return false
+  const root = rootOf(nameKey, suffixes)
+  for (const knot of knots) if (rootOf(knot, suffixes) === root) return true
+  return false
+}
