@@ -11,14 +11,15 @@
  * The path that nearly every change takes is none of these: a node whose content was replaced, in a
  * directory without conflicts around its name, has the same place and a new entry.
  */
-import type { Delta, MergeState, NodeChange } from './merge-state.js'
+import type { Delta, EntryChange, MergeState, NodeChange } from './merge-state.js'
+import type { NodeRecord, Place } from './record.js'
 import { type NamesByDir, Placing, addName, isPlainEdit } from './delta-places.js'
 import { Conflicts, groupAt } from './delta-conflicts.js'
 import { FolderNames, type Naming } from './delta-names.js'
 import { type NodeId, ROOT_ID } from './ids.js'
 import { COMPANION_SUFFIXES, rootOf } from './companions.js'
 import { Listings } from './delta-listings.js'
-import type { MergeOptions } from './tree.js'
+import type { MergeOptions, Standing } from './tree.js'
 import { Overlay } from './delta-overlay.js'
 import { isSameShown } from './tree-names.js'
 
@@ -34,8 +35,6 @@ export function computeDelta(
   changes: readonly NodeChange[],
   options: MergeOptions
 ): Delta {
-  const overlay = new Overlay(state, changes)
-  const suffixes = options.companions ?? COMPANION_SUFFIXES
   const displaced = state.displaced()
   const plain: NodeChange[] = []
   const others: NodeChange[] = []
@@ -44,6 +43,21 @@ export function computeDelta(
     if (isPlain) plain.push(change)
     else others.push(change)
   }
+  const quick = others.length === 0 ? plainDelta(state, plain) : null
+  return quick ?? fullDelta(new Overlay(state, changes), { plain, others, options })
+}
+
+/** The delta of any changes. */
+function fullDelta(
+  overlay: Overlay,
+  batch: {
+    readonly plain: readonly NodeChange[]
+    readonly others: readonly NodeChange[]
+    readonly options: MergeOptions
+  }
+): Delta {
+  const { plain, others, options } = batch
+  const suffixes = options.companions ?? COMPANION_SUFFIXES
   const placing = new Placing(overlay, others)
   const { dirty } = new Listings(overlay, placing)
   for (const key of placing.exileKeys) addName(dirty, ROOT_ID, key)
@@ -53,6 +67,44 @@ export function computeDelta(
   const naming: Naming = { overlay, options, suffixes, exileKeys: placing.exileKeys }
   for (const [dir, keys] of dirty) new FolderNames(naming, dir, keys).resolve()
   return overlay.delta()
+}
+
+const NOTHING: Delta = {
+  claims: [],
+  claimCounts: new Map(),
+  dirs: new Map(),
+  conflicts: new Map(),
+  origins: new Map(),
+  displaced: new Map(),
+  missing: new Map(),
+  entries: []
+}
+
+/** The delta of plain edits in directories that have no conflicts; null: one of them has. */
+function plainDelta(state: MergeState, plain: readonly NodeChange[]): Delta | null {
+  const entries: EntryChange[] = []
+  for (const { node, before, after } of plain) {
+    if (before === null || after === null) continue
+    if (isSameShown(before.data[0] ?? null, after.data[0] ?? null)) continue
+    for (const [link, [place]] of after.places) {
+      if (place === undefined) continue
+      if (state.dir(place.parent) !== null) return null
+      entries.push(plainChange(place.parent, place, { node, link, record: after }))
+    }
+  }
+  return entries.length === 0 ? NOTHING : { ...NOTHING, entries }
+}
+
+/** What the name of a node that was only edited shows. */
+function plainChange(
+  dir: NodeId,
+  { name }: Place,
+  { node, link, record }: Standing & { readonly record: NodeRecord }
+): EntryChange {
+  const data = record.data[0] ?? null
+  const standing = [{ node, link }]
+  const entry = { name, kind: record.kind, node, data, standing, copyOf: null, stem: null }
+  return { dir, nameKey: name.toString('latin1'), entry }
 }
 
 /** Notes which of the names have conflicts by now. */
@@ -72,8 +124,7 @@ interface Around {
 /** The entries of a node whose claims did not change; those beside a conflict wait for it. */
 function putPlain(overlay: Overlay, { node, before, after }: NodeChange, around: Around): void {
   if (before === null || after === null) return
-  const data = after.data[0] ?? null
-  if (isSameShown(before.data[0] ?? null, data)) return
+  if (isSameShown(before.data[0] ?? null, after.data[0] ?? null)) return
   for (const [link, [place]] of after.places) {
     if (place === undefined) continue
     const dir = overlay.hostOf(place.parent)
@@ -83,10 +134,7 @@ function putPlain(overlay: Overlay, { node, before, after }: NodeChange, around:
       addName(around.dirty, dir, nameKey)
       continue
     }
-    const { kind } = after
-    const standing = [{ node, link }]
-    const entry = { name: place.name, kind, node, data, standing, copyOf: null, stem: null }
-    overlay.putEntry({ dir, nameKey, entry })
+    overlay.putEntry(plainChange(dir, place, { node, link, record: after }))
   }
 }
 

@@ -44,7 +44,8 @@ export class Settlement {
   readonly #tree: ShownTree
   readonly #write: Write
   readonly #changed: ChangedRecords
-  readonly #settled = new Set<Entry>()
+  /** Directory and name of each entry that was seen to. */
+  readonly #settled = new Set<string>()
   readonly #stored = new Set<NodeId>()
 
   /**
@@ -69,10 +70,11 @@ export class Settlement {
     for (const dir of this.#tree.displaced()) this.#storeDir(dir)
     const parent = this.#tree.record(place.parent)
     if (parent && !isLive(parent)) this.#storeDir(place.parent)
-    const group = this.#groupOf(place).filter((entry) => !this.#settled.has(entry))
+    const keyOf = ({ name }: Entry): string => `${place.parent}/${name.toString('latin1')}`
+    const group = this.#groupOf(place).filter((entry) => !this.#settled.has(keyOf(entry)))
     for (const entry of group) this.#storeName(entry, place.parent)
     for (const entry of group) this.#chooseShown(entry)
-    for (const entry of group) this.#settled.add(entry)
+    for (const entry of group) this.#settled.add(keyOf(entry))
   }
 
   /** What is shown around a name that has to do with it. */

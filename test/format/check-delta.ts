@@ -3,7 +3,9 @@ import assert from 'node:assert'
 import { type History, numbers, play, shuffled } from './histories.js'
 import { deviceOptions } from './drive-model.js'
 import { MemoryState, sortedDirs } from './memory-state.js'
-import type { Tree } from '../../src/format/tree.js'
+import type { Entry, Tree } from '../../src/format/tree.js'
+import { shownState } from '../../src/format/shown-state.js'
+import { shownTree } from './shown-tree.js'
 import { decodeRecord } from '../../src/format/record-codec.js'
 import { materialise } from '../../src/format/tree.js'
 
@@ -26,7 +28,9 @@ export function checkDelta(value: History, seed: number): void {
       heard.map(([node, bytes]) => [node, decodeRecord(bytes)] as const),
       deviceOptions
     )
-    assert.deepStrictEqual(state.tree(), whole(state))
+    const tree = whole(state)
+    assert.deepStrictEqual(state.tree(), tree)
+    checkShown(state, tree)
   }
   const atOnce = new MemoryState()
   atOnce.replace(state.records, deviceOptions)
@@ -37,4 +41,20 @@ export function checkDelta(value: History, seed: number): void {
 export function whole(state: MemoryState): Tree {
   const tree = materialise(state.records, deviceOptions)
   return { ...tree, dirs: sortedDirs(tree.dirs) }
+}
+
+/** What settling is told of the state is what it is told of the tree. */
+function checkShown(state: MemoryState, tree: Tree): void {
+  const theirs = shownTree(tree, state.records)
+  const mine = shownState(state)
+  const keysOf = (entries: readonly Entry[]): string[] =>
+    entries.map(({ name }) => name.toString('latin1')).sort()
+  for (const [dir, entries] of tree.dirs) {
+    assert.deepStrictEqual(mine.placeOf(dir), theirs.placeOf(dir))
+    assert.deepStrictEqual(keysOf(mine.derived(dir)), keysOf(theirs.derived(dir)))
+    for (const key of keysOf(entries)) {
+      assert.strictEqual(mine.entry(dir, key)?.node, theirs.entry(dir, key)?.node)
+    }
+  }
+  assert.deepStrictEqual([...mine.displaced()].sort(), [...theirs.displaced()])
 }

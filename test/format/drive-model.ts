@@ -18,7 +18,9 @@ import { decodeRecord, encodeRecord } from '../../src/format/record-codec.js'
 import { receive, tick } from '../../src/format/hlc.js'
 import { withPlace, withoutPlace } from '../../src/format/edit.js'
 import { encodeMap } from '../../src/format/map-codec.js'
-import { Settlement, standingOf } from '../../src/format/settle.js'
+import { MemoryState } from './memory-state.js'
+import { Settlement, type ShownTree, standingOf } from '../../src/format/settle.js'
+import { shownState } from '../../src/format/shown-state.js'
 import { shownTree } from './shown-tree.js'
 import { materialise } from '../../src/format/tree.js'
 import { mergeRecord } from '../../src/format/merge.js'
@@ -99,6 +101,9 @@ export class Device {
   #counter = 0
   #hlc = 0n
   #tree: Tree | null = null
+  /** What every second device has its tree from; the others compute the whole tree. */
+  readonly #state: MemoryState | null
+  readonly #changed = new Set<NodeId>()
 
   constructor(
     readonly index: number,
@@ -106,6 +111,7 @@ export class Device {
     readonly ledger: Ledger
   ) {
     this.#generation = toGenerationNumber(index + 1)
+    this.#state = index % 2 === 1 ? new MemoryState() : null
   }
 
   /** A new generation, as after a rotation of keys. */
@@ -115,8 +121,30 @@ export class Device {
   }
 
   tree(): Tree {
-    this.#tree ??= materialise(this.records, deviceOptions)
+    this.#tree ??= this.#newTree()
     return this.#tree
+  }
+
+  #newTree(): Tree {
+    if (this.#state === null) return materialise(this.records, deviceOptions)
+    const changed = [...this.#changed].map(
+      (node) => [node, this.records.get(node) ?? null] as const
+    )
+    this.#state.replace(new Map(changed), deviceOptions)
+    this.#changed.clear()
+    return this.#state.tree()
+  }
+
+  /** The tree as settling reads it. */
+  shown(): ShownTree {
+    const tree = this.tree()
+    return this.#state === null ? shownTree(tree, this.records) : shownState(this.#state)
+  }
+
+  #put(node: NodeId, record: NodeRecord): void {
+    this.records.set(node, record)
+    this.#changed.add(node)
+    this.#tree = null
   }
 
   /** Everything in the tree, parents first. */
@@ -138,14 +166,13 @@ export class Device {
     for (const [node, bytes] of batch.records) {
       const heard = decodeRecord(bytes)
       const mine = this.records.get(node)
-      this.records.set(node, mine === undefined ? heard : mergeRecord(mine, heard))
+      this.#put(node, mine === undefined ? heard : mergeRecord(mine, heard))
       const known = this.#knownOf(node)
       for (const op of batch.known.get(node) ?? []) known.add(op)
       for (const version of [...heard.data, ...heard.attr]) {
         this.#hlc = receive(this.#hlc, version.stamp, nowMs + this.skewMs).last
       }
     }
-    this.#tree = null
   }
 
   /** Starts one operation. */
@@ -170,11 +197,10 @@ export class Device {
       const touching = this.ledger.touching.get(node) ?? new Set()
       this.ledger.touching.set(node, touching.add(op))
       known.set(node, [...ops])
-      this.records.set(node, record)
+      this.#put(node, record)
       records.push([node, encodeRecord(record)])
     }
     this.batches.push({ records, known })
-    this.#tree = null
   }
 
   #knownOf(node: NodeId): Set<number> {
