@@ -10,19 +10,16 @@
 import type { Alarms } from '../base/alarms.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
-import { withData, type Write } from '../format/edit.js'
-import { EMPTY_MAP, mappedBlocks, BLOCK_BYTES } from '../format/content-map.js'
 import { direntKey, encodeClaims } from '../format/dirent.js'
 import type { NodeId } from '../format/ids.js'
-import { decodeMap, encodeMap } from '../format/map-codec.js'
-import type { DataVersion } from '../format/record.js'
 import { contentMapOf } from '../format/winner.js'
 import type { BlockRun, DirentEntry, IngestResult, NodeEntry } from '../generation/types.js'
 import type { Change } from '../union/changes.js'
 import { TABLE } from '../union/merge-tables.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
+import { type Frozen, byteLengthOf, withContent } from './committed-row.js'
 import { ConflictCommit } from './conflict-commit.js'
-import type { ContentStore, FrozenFile } from './content-store.js'
+import type { ContentStore } from './content-store.js'
 import { allClaims, claimOf } from './stored-claims.js'
 import { blobsLengthChange, deadKey, type History } from './history.js'
 import type { Merger } from './merger.js'
@@ -58,12 +55,6 @@ export interface IngesterParts {
   readonly alarms: Alarms
   readonly log: Logger
   readonly fault: FaultPoint
-}
-
-/** A frozen file on its way. */
-interface Frozen {
-  readonly file: FrozenFile
-  readonly stat: Buffer
 }
 
 /** The state that a commit writes. */
@@ -395,40 +386,4 @@ export class Ingester {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-function byteLengthOf(pairs: Float64Array): number {
-  let bytes = 0
-  for (let i = 0; i < pairs.length; i += 2) bytes += (pairs[i + 1] ?? 0) - (pairs[i] ?? 0)
-  return bytes
-}
-
-/** A row with the content that was ingested; metadata that is newer than the freeze stays. */
-function withContent(
-  row: Row,
-  frozen: Frozen,
-  result: IngestResult,
-  next: { readonly write: Write; readonly base: DataVersion | null }
-): Row {
-  const { size } = frozen.file
-  const map = result.map ? Buffer.from(result.map) : encodeMap(EMPTY_MAP)
-  const allocated = result.map ? mappedBlocks(decodeMap(map)) * BLOCK_BYTES : 0
-  const frozenMtimeNs = frozen.stat.readBigInt64LE(24)
-  const frozenCtimeNs = frozen.stat.readBigInt64LE(32)
-  const write = { ...next.write, atNs: frozenCtimeNs }
-  const base = next.base && { base: next.base }
-  const changedSince = row.ctimeNs > frozenCtimeNs
-  const mtimeNs = changedSince ? row.mtimeNs : frozenMtimeNs
-  const hash = result.hash ? Buffer.from(result.hash) : null
-  const content = { type: 'file', size, maps: [map], hash } as const
-  return row.with(
-    {
-      size,
-      mtimeNs,
-      ctimeNs: changedSince ? row.ctimeNs : frozenCtimeNs,
-      baseEnd: result.map ? size : 0,
-      allocated: Math.min(allocated, Math.ceil(size / 4096) * 4096)
-    },
-    withData(row.record, { ...base, content, mtimeNs }, write)
-  )
 }
