@@ -50,6 +50,8 @@ export interface WriteOptions {
   /** Journal entry up to which content that is replaced covers all writes. */
   readonly dataSeq: number
   readonly rows?: ReadonlyMap<number, BaseRow>
+  /** The base epoch that a row which is new begins with: beyond what the data plane may know. */
+  readonly epochOf?: (ino: number) => number
 }
 
 interface DirEdit {
@@ -240,7 +242,7 @@ class DeltaWriter {
       record: known,
       links
     }: { before: Row | null; record: NodeRecord | null; links: number },
-    { rows, dataSeq }: WriteOptions
+    { rows, dataSeq, epochOf = () => 1 }: WriteOptions
   ): Row | null {
     const ino = this.tables.author.inoOf(node)
     const copy = known === null ? (this.#copies.get(node) ?? null) : null
@@ -255,7 +257,8 @@ class DeltaWriter {
     const marks = copy ? MARK.virtual : this.#isTangled(node, record) ? MARK.tangled : 0
     if (!old || old.record.kind !== record.kind) {
       const childAtNs = edit?.touchedNs ?? 0n
-      return newRow(ino, record, { counts: { ...counts, childAtNs }, data: after }).with({ marks })
+      const row = newRow(ino, record, { counts: { ...counts, childAtNs }, data: after })
+      return row.with({ marks, baseEpoch: epochOf(ino), dataSeq })
     }
     const shown = { before: base ? base.shown : this.tables.contentOf(old), after }
     const touchedNs = edit?.touchedNs ?? null

@@ -64,7 +64,8 @@ export class Merger {
     const { tables, plane } = this.volume.parts
     const delta = computeDelta(tables, nodes, this.options)
     const { isOwn, rows } = request
-    const options = { isOwn, dataSeq: plane.lastSeq(), ...(rows && { rows }) }
+    const epochOf = (ino: number): number => (this.volume.orphans.get(ino)?.baseEpoch ?? 0) + 1
+    const options = { isOwn, dataSeq: plane.lastSeq(), epochOf, ...(rows && { rows }) }
     return { merged: changesOf(tables, { nodes, delta }, options), request }
   }
 
@@ -75,7 +76,7 @@ export class Merger {
   release({ merged, request }: Plan): boolean {
     const { tracker, files } = this.volume.parts
     if (request.isOwn) return true
-    const replaced = merged.rows.filter(isContentNew)
+    const replaced = merged.rows.filter((change) => isContentNew(change) || isBack(change))
     if (replaced.some(({ ino }) => tracker.hasFile(ino))) return false
     return replaced.every(({ ino }) => files.release(ino))
   }
@@ -110,7 +111,7 @@ export class Merger {
     if (!plane.getInode(ino, this.#scratch)) return
     const stat = Buffer.from(this.volume.statOf(row))
     // Its local bytes were let go, so nothing was written to it since.
-    if (isNew) stat.writeUInt32LE(stat.readUInt32LE(68) | INODE_FORCE, 68)
+    if (isNew || wasOrphan) stat.writeUInt32LE(stat.readUInt32LE(68) | INODE_FORCE, 68)
     plane.putInodes(stat, 1)
     if (isNew || wasOrphan) plane.invalidateInode(ino, 0, 0)
     else plane.invalidateInode(ino, -1, 0)
@@ -147,4 +148,9 @@ export class Merger {
 function isContentNew({ before, after }: RowChange): boolean {
   if (before === null || (before.mode & S_IFMT) !== S_IFREG) return false
   return after === null || after.baseEpoch !== before.baseEpoch || after.mtimeNs !== before.mtimeNs
+}
+
+/** Whether a file comes back that may still be open. */
+function isBack({ before, after }: RowChange): boolean {
+  return before === null && after !== null && (after.mode & S_IFMT) === S_IFREG
 }

@@ -49,11 +49,13 @@ async function mkdir(drive: TestDrive, device: number, path: string): Promise<vo
 async function rename(drive: TestDrive, device: number, from: string, to: string): Promise<void> {
   const a = await walk(drive, device, from)
   const b = await walk(drive, device, to)
+  await drive.at(device).kernel.lookup(a.dir, a.name)
   await drive.at(device).kernel.rename([a.dir, a.name], [b.dir, b.name], 0)
 }
 
 async function unlink(drive: TestDrive, device: number, path: string): Promise<void> {
   const { dir, name } = await walk(drive, device, path)
+  await drive.at(device).kernel.lookup(dir, name)
   await drive.at(device).kernel.unlink(dir, name)
 }
 
@@ -330,6 +332,7 @@ t.test('an empty commit follows what was taken in: it is not this device’s', a
   const drive = await setUp(t)
   await write(drive, 0, 'f', 'base')
   await drive.exchange()
+  await drive.at(1).flush()
   const { dbLength } = await drive.at(1).store.call('info')
   await write(drive, 0, 'g', 'more')
   await drive.ship(0, 1)
