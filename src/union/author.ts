@@ -8,8 +8,9 @@
 import type { Clock } from '../base/clock.js'
 import { FsError } from '../base/errors.js'
 import type { Write } from '../format/edit.js'
-import { stampFromMs, stampMs, tick, type Stamp } from '../format/hlc.js'
-import { DERIVED_SLOT, ROOT_ID, ROOT_INO, inoOf, sequentialId, splitIno } from '../format/ids.js'
+import { receive, stampFromMs, stampMs, tick, type Stamp } from '../format/hlc.js'
+import { DERIVED_SLOT, ROOT_ID, ROOT_INO, inoOf, isDerivedId, sequentialId } from '../format/ids.js'
+import { parseNodeId, sequentialParts, splitIno } from '../format/ids.js'
 import { toGenerationNumber, type GenerationNumber, type NodeId } from '../format/ids.js'
 import type { Change } from './changes.js'
 import type { Index } from './index-store.js'
@@ -18,6 +19,8 @@ import type { Index } from './index-store.js'
 const RESERVED = 'author'
 /** Keys of the slot table: which generation an ino's upper bits mean. */
 const SLOT_PREFIX = 'slot:'
+/** Keys of derived ids by their inos, which hold only a part of the id. */
+const ID_PREFIX = 'id:'
 const COUNTERS_AHEAD = 4096
 const STAMPS_AHEAD_MS = 10_000
 
@@ -29,6 +32,8 @@ export class Author {
   #reserved = { node: 0, dot: 0, stampMs: 0 }
   readonly #slots = new Map<GenerationNumber, number>()
   readonly #generations = new Map<number, GenerationNumber>()
+  /** Derived ids that were introduced and may not be journaled yet. */
+  readonly #derived = new Map<number, NodeId>()
 
   /**
    * @param index read for the last reservation and the slot table
@@ -121,9 +126,52 @@ export class Author {
   idOf(ino: number): NodeId {
     if (ino === ROOT_INO) return ROOT_ID
     const { slot, counter } = splitIno(ino)
+    if (slot === DERIVED_SLOT) {
+      const introduced = this.#derived.get(ino)
+      if (introduced !== undefined) return introduced
+      const known = this.index.meta(ID_PREFIX + ino)
+      if (!known) throw new FsError('EIO', `inode ${ino} is of an unknown conflict copy`)
+      return parseNodeId(known.toString('hex'))
+    }
     const generation = this.#generations.get(slot)
     if (generation === undefined) throw new FsError('EIO', `inode ${ino} is of an unknown slot`)
     return sequentialId(generation, counter)
+  }
+
+  /** The local inode number of a node; null: its generation has no slot yet. */
+  knownInoOf(id: NodeId): number | null {
+    const parts = sequentialParts(id)
+    return parts === null || this.#slots.has(parts.generation) ? this.inoOf(id) : null
+  }
+
+  /**
+   * What makes `inoOf` and `idOf` work for nodes of any generation, usually nothing. To be journaled
+   * before their inos are used.
+   */
+  introduce(ids: Iterable<NodeId>): Change[] {
+    const changes: Change[] = []
+    for (const id of ids) {
+      const parts = sequentialParts(id)
+      if (parts !== null) changes.push(...this.slotFor(parts.generation))
+      else if (isDerivedId(id)) {
+        const ino = this.inoOf(id)
+        const key = ID_PREFIX + ino
+        if (this.index.meta(key)) continue
+        this.#derived.set(ino, id)
+        changes.push({ kind: 'meta', key, value: Buffer.from(id, 'hex') })
+      }
+    }
+    return changes
+  }
+
+  /**
+   * Takes over a stamp of another device, so that what is written here later is stamped later.
+   * @returns ms that the stamp is ahead of this clock beyond the bound; null: it is not
+   */
+  receive(stamp: Stamp): number | null {
+    const { last, offendingAheadMs } = receive(this.#last, stamp, this.clock.nowMs())
+    this.#last = last
+    return offendingAheadMs
   }
 
   /** Gives a generation a slot; the change must be journaled before its inos are used. */

@@ -3,7 +3,7 @@
  * harm. The journal stores them as they are, so that recovery is nothing but applying them.
  *
  * One item: u8 kind, u16 key length, u32 value length, key, value. Kinds: 1 node, 2 dirent, 3 meta;
- * 128 is added when the item deletes (and has no value).
+ * 128 is added when the item deletes (and has no value), 64 when it is only of this device.
  */
 import { toLinkId, type LinkId } from '../format/ids.js'
 import { Row, readSafe } from './row.js'
@@ -28,7 +28,7 @@ export type Change =
       readonly kind: 'node'
       readonly ino: number
       readonly row: Row | null
-      /** Only facts of this device changed, not the record: nothing to commit. Not stored. */
+      /** Only facts of this device changed, or what others wrote: nothing to commit. */
       readonly local?: boolean
     }
   | {
@@ -36,11 +36,14 @@ export type Change =
       readonly parent: number
       readonly name: Name
       readonly dirent: Dirent | null
+      /** As a node's. */
+      readonly local?: boolean
     }
   | { readonly kind: 'meta'; readonly key: string; readonly value: Buffer | null }
 
 const KINDS = { node: 1, dirent: 2, meta: 3 } as const
 const DELETES = 128
+const LOCAL = 64
 const ITEM_HEAD = 7
 const EMPTY = Buffer.alloc(0)
 
@@ -109,8 +112,12 @@ function valueOf(change: Change): Buffer | null {
 
 /** How many bytes a change takes in `encodeChanges`, about: names count as their characters. */
 export function encodedLength(change: Change): number {
-  const keyBytes = change.kind === 'dirent' ? 8 + change.name.length : 16
+  const keyBytes = change.kind === 'meta' ? change.key.length : 8 + nameLength(change)
   return ITEM_HEAD + keyBytes + (valueOf(change)?.length ?? 0)
+}
+
+function nameLength(change: Change): number {
+  return change.kind === 'dirent' ? change.name.length : 0
 }
 
 /**
@@ -130,7 +137,8 @@ export function encodeChanges(changes: readonly Change[], head: number): Buffer 
   for (const [i, change] of changes.entries()) {
     const key = keys[i] ?? EMPTY
     const value = values[i]
-    bytes[at] = KINDS[change.kind] | (value ? 0 : DELETES)
+    const isLocal = change.kind !== 'meta' && change.local === true
+    bytes[at] = KINDS[change.kind] | (value ? 0 : DELETES) | (isLocal ? LOCAL : 0)
     bytes.writeUInt16LE(key.length, at + 1)
     bytes.writeUInt32LE(value?.length ?? 0, at + 3)
     bytes.set(key, at + ITEM_HEAD)
@@ -144,12 +152,16 @@ export function encodeChanges(changes: readonly Change[], head: number): Buffer 
 }
 
 function decodeChange(code: number, key: Buffer, value: Buffer | null): Change {
-  switch (code) {
-    case KINDS.node:
-      return { kind: 'node', ino: inoOfKey(key), row: value && new Row(Buffer.from(value)) }
+  const local = (code & LOCAL) !== 0 && { local: true }
+  switch (code & ~LOCAL) {
+    case KINDS.node: {
+      const row = value && new Row(Buffer.from(value))
+      return { kind: 'node', ino: inoOfKey(key), row, ...local }
+    }
     case KINDS.dirent: {
       const name = key.toString('latin1', 8)
-      return { kind: 'dirent', parent: inoOfKey(key), name, dirent: value && decodeDirent(value) }
+      const dirent = value && decodeDirent(value)
+      return { kind: 'dirent', parent: inoOfKey(key), name, dirent, ...local }
     }
     case KINDS.meta:
       return { kind: 'meta', key: key.toString(), value: value && Buffer.from(value) }

@@ -4,35 +4,25 @@
  * disposable, so nothing is asked but the records themselves; the journal is applied on top by the
  * next mount's recovery.
  */
+import { computeDelta } from '../format/delta.js'
 import { decodeRecord } from '../format/record-codec.js'
 import { type NodeId, type GenerationNumber, sequentialParts } from '../format/ids.js'
 import { linkDot } from '../format/ids.js'
-import { mappedBlocks, BLOCK_BYTES } from '../format/content-map.js'
-import { decodeMap } from '../format/map-codec.js'
-import type { NodeKind, NodeRecord } from '../format/record.js'
+import { mergeRecord } from '../format/merge.js'
+import type { NodeRecord } from '../format/record.js'
 import { materialise, type Entry } from '../format/tree.js'
-import { attrWinner, changeTimeNs, contentMapOf, dataWinner } from '../format/winner.js'
-import { placeWinner } from '../format/winner.js'
+import { dataWinner, placeWinner } from '../format/winner.js'
 import type { Author } from './author.js'
 import type { Change } from './changes.js'
+import { changesOf } from './delta-changes.js'
 import type { Index } from './index-store.js'
-import { Row, type RowFields } from './row.js'
+import { MergeTables, SHARED_KEY } from './merge-tables.js'
+import { TYPE_BITS, newRow } from './node-rows.js'
 
-/** `S_IF*` bits by kind. */
-const TYPE_BITS: Readonly<Record<NodeKind, number>> = {
-  fifo: 0o010000,
-  char: 0o020000,
-  dir: 0o040000,
-  block: 0o060000,
-  file: 0o100000,
-  symlink: 0o120000,
-  socket: 0o140000
-}
 /** Rows that are written in one transaction. */
 const BATCH = 10_000
-const DIRECTORY_BYTES = 4096
-/** Row flag: no extended attributes. */
-const PLAIN = 2
+/** Records merged at once, where there are several generations'. */
+const MERGED_AT_ONCE = 5000
 
 /** A node id with its encoded record. */
 export interface StoredRecord {
@@ -48,11 +38,13 @@ export interface RebuildOptions {
   /** All records of all generations that count. */
   readonly records: AsyncIterable<StoredRecord>
   readonly deviceName: (generation: GenerationNumber) => string
+  /** The records are of several generations, or others may have merged them. Default: false. */
+  readonly isShared?: boolean
   /** Called now and then with the number of nodes done. */
   readonly onProgress?: (done: number) => void
 }
 
-interface Counts {
+interface MutableCounts {
   links: number
   entries: number
   subdirs: number
@@ -67,11 +59,14 @@ interface Counts {
 export async function rebuildIndex(options: RebuildOptions): Promise<number> {
   const { index, author } = options
   const records = new Map<NodeId, NodeRecord>()
-  for await (const { id, record } of options.records) {
-    records.set(id, decodeRecord(Buffer.from(record)))
+  for await (const { id, record: bytes } of options.records) {
+    const record = decodeRecord(Buffer.from(bytes))
+    const known = records.get(id)
+    records.set(id, known ? mergeRecord(known, record) : record)
   }
   raiseCounters(author, records)
   index.apply(author.slotFor(author.generation))
+  if (options.isShared === true) return mergeAll(options, records)
   const tree = materialise(records, { deviceName: options.deviceName })
   const counts = countsOf(tree.dirs, records)
   let done = 0
@@ -91,6 +86,44 @@ export async function rebuildIndex(options: RebuildOptions): Promise<number> {
   index.apply(author.reserve(0))
   await write(index)
   return done
+}
+
+/** Fills the index by the incremental merge, which remembers what it needs to go on. */
+async function mergeAll(
+  { index, author, deviceName, onProgress }: RebuildOptions,
+  records: ReadonlyMap<NodeId, NodeRecord>
+): Promise<number> {
+  const shared: Change = { kind: 'meta', key: SHARED_KEY, value: Buffer.of(1) }
+  index.apply([shared, ...author.introduce(idsOf(records))])
+  const tables = new MergeTables(index, author)
+  const all = [...records]
+  for (let done = 0; done < all.length; done += MERGED_AT_ONCE) {
+    const nodes = all.slice(done, done + MERGED_AT_ONCE).map(([node, after]) => {
+      return { node, before: null, after }
+    })
+    const delta = computeDelta(tables, nodes, { deviceName })
+    const { changes } = changesOf(tables, { nodes, delta }, { isOwn: false, dataSeq: 0 })
+    index.apply(changes)
+    tables.note(changes)
+    await write(index)
+    onProgress?.(Math.min(all.length, done + MERGED_AT_ONCE))
+  }
+  index.apply(author.reserve(0))
+  await write(index)
+  return all.length
+}
+
+/** All ids that the records name. */
+function* idsOf(records: ReadonlyMap<NodeId, NodeRecord>): Generator<NodeId> {
+  for (const [id, { places }] of records) {
+    yield id
+    for (const versions of places.values()) {
+      for (const { parent, prev } of versions) {
+        yield parent
+        if (prev) yield prev.parent
+      }
+    }
+  }
 }
 
 async function write(index: Index): Promise<void> {
@@ -117,9 +150,9 @@ function raiseCounters(author: Author, records: ReadonlyMap<NodeId, NodeRecord>)
 function countsOf(
   dirs: ReadonlyMap<NodeId, readonly Entry[]>,
   records: ReadonlyMap<NodeId, NodeRecord>
-): Map<NodeId, Counts> {
-  const counts = new Map<NodeId, Counts>()
-  const of = (node: NodeId): Counts => {
+): Map<NodeId, MutableCounts> {
+  const counts = new Map<NodeId, MutableCounts>()
+  const of = (node: NodeId): MutableCounts => {
     let found = counts.get(node)
     if (!found) counts.set(node, (found = { links: 0, entries: 0, subdirs: 0, childAtNs: 0n }))
     return found
@@ -148,58 +181,8 @@ function direntOf(author: Author, parent: number, entry: Entry): Change {
   return { kind: 'dirent', parent, name, dirent }
 }
 
-function rowOf(ino: number, record: NodeRecord, counts: Counts | undefined): Change {
-  const row = Row.create(
-    {
-      ino,
-      ...ownFields(record),
-      ...contentFields(record),
-      ...timesOf(record, counts),
-      ...linksOf(record, counts)
-    },
-    record
-  )
+function rowOf(ino: number, record: NodeRecord, counts: MutableCounts | undefined): Change {
+  const known = counts ?? { links: 1, entries: 0, subdirs: 0, childAtNs: 0n }
+  const row = newRow(ino, record, { counts: known, data: dataWinner(record) })
   return { kind: 'node', ino, row }
-}
-
-function ownFields(record: NodeRecord): Partial<RowFields> {
-  const attr = attrWinner(record)
-  const owner = attr?.owner ?? { type: 'self' }
-  return {
-    mode: TYPE_BITS[record.kind] | (attr?.mode ?? 0o700),
-    rdev: record.rdev,
-    flags: attr && attr.xattrs.size > 0 ? 0 : PLAIN,
-    uid: owner.type === 'ids' ? owner.uid : 0,
-    gid: owner.type === 'ids' ? owner.gid : 0,
-    ownedBySelf: owner.type === 'self' ? 1 : 0
-  }
-}
-
-function contentFields(record: NodeRecord): Partial<RowFields> {
-  const data = dataWinner(record)
-  if (record.kind === 'dir') return { size: DIRECTORY_BYTES }
-  if (data?.content.type === 'link') return { size: data.content.target.length }
-  if (data?.content.type !== 'file') return { size: 0 }
-  const bytes = contentMapOf(data)
-  const blocks = bytes ? mappedBlocks(decodeMap(bytes)) : 0
-  const { size } = data.content
-  const allocated = Math.min(blocks * BLOCK_BYTES, Math.ceil(size / 4096) * 4096)
-  return { size, baseEnd: blocks > 0 ? size : 0, baseEpoch: 1, allocated }
-}
-
-function timesOf(record: NodeRecord, counts: Counts | undefined): Partial<RowFields> {
-  const data = dataWinner(record)
-  const childAtNs = counts?.childAtNs ?? 0n
-  // A directory's mtime is its last child's, unless somebody set it later.
-  const isChildLater = record.kind === 'dir' && childAtNs > (data?.atNs ?? 0n)
-  const mtimeNs = isChildLater ? childAtNs : (data?.mtimeNs ?? record.bornNs)
-  const ownNs = changeTimeNs(record)
-  const ctimeNs = isChildLater && childAtNs > ownNs ? childAtNs : ownNs
-  return { mtimeNs, ctimeNs, atimeNs: mtimeNs, btimeNs: record.bornNs, childAtNs }
-}
-
-function linksOf(record: NodeRecord, counts: Counts | undefined): Partial<RowFields> {
-  const subdirs = counts?.subdirs ?? 0
-  const nlink = record.kind === 'dir' ? 2 + subdirs : (counts?.links ?? 1)
-  return { subdirs, nlink, entries: counts?.entries ?? 0 }
 }

@@ -13,7 +13,7 @@
  *  32  i64 ctime, ns          64  u32 rdev     112  u32 subdirectories, 116 u32 entries
  *  40  i64 btime, ns          68  u32 flags    120  i64 last change of a child, ns
  *                                              128  u64 dataSeq, 136 u32 1 = owner is "self"
- *                                              140  4 zero bytes, 144 the record
+ *                                              140  u32 marks, 144 the record
  * ```
  */
 import { decodeRecord, encodeRecord } from '../format/record-codec.js'
@@ -52,7 +52,17 @@ export interface RowFields {
   readonly dataSeq: number
   /** 1: owned by whoever mounts; `uid` and `gid` are what that was when the row was made. */
   readonly ownedBySelf: number
+  /** Bits of {@link MARK}. */
+  readonly marks: number
 }
+
+/** What an operation has to know before it takes the short way. */
+export const MARK = {
+  /** A directory that has to do with a conflict, or lives only because of what is in it. */
+  tangled: 1,
+  /** A conflict copy without a record of its own: the row's record only shows its content. */
+  virtual: 2
+} as const
 
 type Field = keyof RowFields
 type Kind = 'u32' | 'u64' | 'i64'
@@ -77,7 +87,8 @@ const LAYOUT: readonly (readonly [field: Field, byteOffset: number, kind: Kind])
   ['entries', 116, 'u32'],
   ['childAtNs', 120, 'i64'],
   ['dataSeq', 128, 'u64'],
-  ['ownedBySelf', 136, 'u32']
+  ['ownedBySelf', 136, 'u32'],
+  ['marks', 140, 'u32']
 ]
 
 /** Reads a u64 that is known to be a safe integer (sizes to 8 PiB, counters, inos). */
@@ -204,5 +215,16 @@ export class Row {
   }
   get ownedBySelf(): boolean {
     return this.bytes.readUInt32LE(136) === 1
+  }
+  get marks(): number {
+    return this.bytes.readUInt32LE(140)
+  }
+  /** @see MARK */
+  get isTangled(): boolean {
+    return (this.marks & MARK.tangled) !== 0
+  }
+  /** @see MARK */
+  get isVirtual(): boolean {
+    return (this.marks & MARK.virtual) !== 0
   }
 }

@@ -4,8 +4,12 @@
 import { statfsSync } from 'node:fs'
 import { FsError } from '../base/errors.js'
 import { withAttr, withData } from '../format/edit.js'
+import type { AttrChange as RecordChange } from '../format/edit.js'
 import { attrWinner, dataWinner } from '../format/winner.js'
+import type { NodeRecord } from '../format/record.js'
 import type { Row } from '../union/row.js'
+import type { Merger } from './merger.js'
+import { Operation } from './operation.js'
 import { ATTR, PLAIN } from './plane.js'
 import type { Volume } from './volume.js'
 
@@ -39,30 +43,28 @@ export function withoutSuidGid(mode: number): number {
 
 /** See the file's head. */
 export class Attributes {
-  constructor(private readonly volume: Volume) {}
+  constructor(
+    private readonly volume: Volume,
+    private readonly merger: Merger
+  ) {}
 
   /** Changes attributes; journaled when it returns. @throws {FsError} ENOENT */
   set(ino: number, change: AttrChange): void {
-    const { author, clock, plane } = this.volume.parts
+    const { clock, plane } = this.volume.parts
     const old = this.volume.current(ino)
     const mode = this.#newMode(old, change)
     const uid = change.uid ?? old.uid
     const gid = change.gid ?? old.gid
     const owns = change.uid !== undefined || change.gid !== undefined
-    const recorded = mode !== old.mode || owns || change.mtimeNs !== undefined
-    const reserved = author.reserve(0)
-    if (reserved.length > 0) this.volume.apply(reserved)
-    let record = old.record
-    if (recorded) {
-      const write = author.write()
-      if (mode !== old.mode || owns) {
-        const owner = owns ? { owner: this.volume.ownerOf(uid, gid) } : {}
-        record = withAttr(record, { mode: mode & 0o7777, ...owner }, write)
-      }
-      if (change.mtimeNs !== undefined && dataWinner(record)) {
-        record = withData(record, { mtimeNs: change.mtimeNs }, write)
-      }
-    }
+    const isWritten = mode !== old.mode || owns || change.mtimeNs !== undefined
+    const owner = owns ? { owner: this.volume.ownerOf(uid, gid) } : {}
+    const attr = mode !== old.mode || owns ? { mode: mode & 0o7777, ...owner } : null
+    const mtimeNs = change.mtimeNs ?? null
+    // Where there are conflicts the record is written by an operation, and the rest is local.
+    const isTangled = isWritten && this.#isTangled(old)
+    if (isTangled) this.#writeAll(ino, attr, mtimeNs)
+    const recorded = isWritten && !isTangled
+    const record = recorded ? this.#written(old, attr, mtimeNs) : null
     const fields = {
       mode,
       uid,
@@ -73,7 +75,9 @@ export class Attributes {
       ...(owns && { ownedBySelf: this.volume.ownerOf(uid, gid).type === 'self' ? 1 : 0 }),
       ...(change.mtimeNs !== undefined && { childAtNs: 0n })
     }
-    const row = recorded ? old.with(fields, record) : old.with(fields)
+    const row = record
+      ? old.with(fields, record)
+      : (isTangled ? this.volume.current(ino) : old).with(fields)
     this.volume.put(row, !recorded)
     plane.setAttr(
       ino,
@@ -123,7 +127,7 @@ export class Attributes {
 
   /** The target of a symlink. @throws {FsError} EINVAL */
   readlink(ino: number): Buffer {
-    const content = dataWinner(this.volume.row(ino).record)?.content
+    const content = this.volume.parts.tables.contentOf(this.volume.row(ino))?.content
     if (content?.type !== 'link') throw new FsError('EINVAL')
     return content.target
   }
@@ -154,15 +158,39 @@ export class Attributes {
   }
 
   #changeXattr(ino: number, name: string, value: Buffer | null): void {
-    const { author } = this.volume.parts
-    const reserved = author.reserve(0)
-    if (reserved.length > 0) this.volume.apply(reserved)
+    const change = { xattrs: new Map([[name, value]]) }
     const old = this.volume.current(ino)
-    const write = author.write()
-    const record = withAttr(old.record, { xattrs: new Map([[name, value]]) }, write)
+    const isTangled = this.#isTangled(old)
+    if (isTangled) this.#writeAll(ino, change, null)
+    const record = isTangled ? this.volume.row(ino).record : this.#written(old, change, null)
     const flags = attrWinner(record)?.xattrs.size === 0 ? PLAIN : 0
-    const row = old.with({ ctimeNs: write.atNs, flags }, record)
-    this.volume.put(row, false)
+    const ctimeNs = this.volume.parts.clock.nowNs()
+    const row = isTangled
+      ? this.volume.current(ino).with({ ctimeNs, flags })
+      : old.with({ ctimeNs, flags }, record)
+    this.volume.put(row, isTangled)
     this.volume.showAttr(row, ATTR.ctime | ATTR.flags)
+  }
+
+  /** A node's record after a change of its attributes, its times, or both. */
+  #written(old: Row, attr: RecordChange | null, mtimeNs: bigint | null): NodeRecord {
+    const { author } = this.volume.parts
+    this.volume.apply(author.reserve(0))
+    const write = author.write()
+    const record = attr ? withAttr(old.record, attr, write) : old.record
+    return mtimeNs !== null && dataWinner(record) ? withData(record, { mtimeNs }, write) : record
+  }
+
+  /** The same for every node that stands for the names of one. */
+  #writeAll(ino: number, attr: RecordChange | null, mtimeNs: bigint | null): void {
+    const operation = new Operation(this.merger)
+    const nodes = operation.nodesOf(this.volume.parts.author.idOf(ino))
+    if (attr) operation.setAttr(nodes, attr)
+    if (mtimeNs !== null) operation.setMtime(nodes, mtimeNs)
+    operation.commit()
+  }
+
+  #isTangled(row: Row): boolean {
+    return !this.volume.orphans.has(row.ino) && this.volume.parts.tables.isTangled(row)
   }
 }

@@ -4,7 +4,7 @@
  */
 import { FsError } from '../base/errors.js'
 import { BLOCK_BYTES, blocksOf } from '../format/content-map.js'
-import { contentMapOf, dataWinner } from '../format/winner.js'
+import { contentMapOf } from '../format/winner.js'
 import { EMPTY_MAP, lookup } from '../format/content-map.js'
 import { decodeMap } from '../format/map-codec.js'
 import type { Row } from '../union/row.js'
@@ -162,7 +162,7 @@ export class Content {
     if (local && local.start <= fileOffset) return { data: !local.hole, end: local.end }
     const limit = Math.min(local?.start ?? row.size, row.size)
     if (fileOffset >= row.baseEnd) return { data: false, end: limit }
-    const bytes = contentMapOf(dataWinner(row.record))
+    const bytes = contentMapOf(this.parts.volume.parts.tables.contentOf(row))
     const map = bytes ? decodeMap(bytes) : EMPTY_MAP
     const block = Math.floor(fileOffset / BLOCK_BYTES)
     const [segment] = lookup(map, block, blocksOf(row.baseEnd))
@@ -210,7 +210,7 @@ export class Content {
   }
 
   async #request(row: Row, first: number, last: number): Promise<void> {
-    const map = contentMapOf(dataWinner(row.record))
+    const map = contentMapOf(this.parts.volume.parts.tables.contentOf(row))
     if (!map) throw new FsError('EIO', `inode ${row.ino} has no content map below ${row.baseEnd}`)
     await this.parts.store.fetch(
       { ino: row.ino, map, baseEpoch: row.baseEpoch, fileBlock: first, count: last - first },

@@ -1,5 +1,6 @@
 /** Brings rows and whole directories from the index into the data plane's tables. */
 import { FsError } from '../base/errors.js'
+import { shownState } from '../format/shown-state.js'
 import { STAT_BYTES } from '../union/row.js'
 import type { Child } from '../union/index-store.js'
 import type { Volume } from './volume.js'
@@ -57,10 +58,13 @@ export class Directories {
 
   /** The directory that holds this one; a removed directory is its own parent. */
   #parentOf(ino: number): number {
+    const { tables, author } = this.volume.parts
+    const shown = tables.isShared ? shownState(tables).placeOf(author.idOf(ino)) : null
+    if (shown) return author.inoOf(shown.parent)
     const record = this.volume.row(ino).record
     for (const versions of record.places.values()) {
       const place = versions[0]
-      if (place && !place.deleted) return this.volume.parts.author.inoOf(place.parent)
+      if (place && !place.deleted) return author.inoOf(place.parent)
     }
     return ino
   }

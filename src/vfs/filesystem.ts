@@ -11,6 +11,7 @@ import { ROOT_INO, type GenerationNumber } from '../format/ids.js'
 import { Author } from '../union/author.js'
 import type { Change } from '../union/changes.js'
 import type { Index } from '../union/index-store.js'
+import { MergeTables } from '../union/merge-tables.js'
 import { Row } from '../union/row.js'
 import { Attributes } from './attributes.js'
 import { Content } from './content.js'
@@ -20,10 +21,12 @@ import { BLOBS_KEY, History, blobsLengthChange, type HistoryLimits } from './his
 import { Ingester } from './ingester.js'
 import { Journal, type Crc32c } from './journal.js'
 import { LocalFiles } from './local-files.js'
+import { Merger } from './merger.js'
 import { Namespace } from './namespace.js'
 import { PLAIN, type DataPlane } from './plane.js'
 import { Projector } from './projector.js'
 import { DONE_KEY, SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
+import { Remote } from './remote.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
 import { Volume, type Ownership } from './volume.js'
@@ -54,6 +57,8 @@ export interface FilesystemOptions {
   readonly alarms: Alarms
   readonly log: Logger
   readonly fault: FaultPoint
+  /** Names a generation's device in conflict copies. The same on all devices. Default: its number. */
+  readonly deviceName?: (generation: GenerationNumber) => string
 }
 
 function seqChange(key: string, seq: number): Change {
@@ -78,6 +83,8 @@ export class Filesystem {
   readonly history: History
   readonly projector: Projector
   readonly space: Space
+  /** What other devices write. */
+  readonly remote: Remote
   /** Takes the data plane's events, which call `on…` here; set by who attaches it. */
   hearEvents: () => void = () => undefined
   #waiters: Waiter[] = []
@@ -92,16 +99,25 @@ export class Filesystem {
   constructor(private readonly options: FilesystemOptions) {
     const { index, plane, store, clock, log, fault } = options
     const journal = new Journal(options.journalDirectory, plane)
+    const author = new Author(index, options.generation, clock)
     this.volume = new Volume({
       index,
       plane,
       journal,
       files: new LocalFiles(options.spoolDirectory, plane),
       tracker: new Tracker(),
-      author: new Author(index, options.generation, clock),
+      author,
+      tables: new MergeTables(index, author),
       clock,
       ownership: options.ownership,
       wake: () => this.ingester.wake()
+    })
+    const deviceName = options.deviceName ?? ((generation) => generation.toString(16))
+    const merger = new Merger(this.volume, { deviceName })
+    this.remote = new Remote({
+      merger,
+      hearEvents: () => this.hearEvents(),
+      hurry: () => this.ingester.hurry()
     })
     const apply: Volume['apply'] = (changes) => this.volume.apply(changes)
     this.history = new History({
@@ -115,11 +131,12 @@ export class Filesystem {
     })
     this.projector = new Projector({ volume: this.volume, store, log })
     this.space = new Space(this.volume, options.cacheBudgetBytes)
-    this.names = new Namespace(this.volume, this.space)
-    this.attributes = new Attributes(this.volume)
+    this.names = new Namespace(this.volume, this.space, merger)
+    this.attributes = new Attributes(this.volume, merger)
     this.directories = new Directories(this.volume)
     this.ingester = new Ingester({
       volume: this.volume,
+      merger,
       store,
       history: this.history,
       durable: (seq) => this.durable(seq),
@@ -127,6 +144,7 @@ export class Filesystem {
       onCommitted: (places, rows) => {
         this.projector.note(places, rows)
         this.#committed()
+        this.remote.retry()
       },
       alarms: options.alarms,
       log,
@@ -166,6 +184,7 @@ export class Filesystem {
       log.warn({ err: error }, 'blocks of an interrupted commit stay until the next start')
     })
     this.ingester.wake()
+    this.remote.load()
     return report
   }
 
@@ -244,6 +263,7 @@ export class Filesystem {
   /** Commits everything, flushes the index, stops. The data plane must serve nothing any more. */
   async close(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer)
+    this.remote.close()
     await this.ingester.flush().catch((error: unknown) => {
       this.options.log.error({ err: error }, 'the last commit failed; the journal keeps the work')
     })
@@ -262,6 +282,7 @@ export class Filesystem {
    */
   async abandon(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer)
+    this.remote.close()
     await this.ingester.close()
     this.volume.parts.files.close()
     await this.projector.close()

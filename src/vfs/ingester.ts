@@ -10,17 +10,19 @@
 import type { Alarms } from '../base/alarms.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
-import { withData, type Write } from '../format/edit.js'
-import { EMPTY_MAP, mappedBlocks, BLOCK_BYTES } from '../format/content-map.js'
-import { direntKey, encodeClaims, type Claim } from '../format/dirent.js'
-import { linkDot, type NodeId } from '../format/ids.js'
-import { decodeMap, encodeMap } from '../format/map-codec.js'
-import { contentMapOf, dataWinner, placeWinner } from '../format/winner.js'
+import { direntKey, encodeClaims } from '../format/dirent.js'
+import type { NodeId } from '../format/ids.js'
+import { contentMapOf } from '../format/winner.js'
 import type { BlockRun, DirentEntry, IngestResult, NodeEntry } from '../generation/types.js'
 import type { Change } from '../union/changes.js'
+import { TABLE } from '../union/merge-tables.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
-import type { ContentStore, FrozenFile } from './content-store.js'
+import { type Frozen, byteLengthOf, withContent } from './committed-row.js'
+import { ConflictCommit } from './conflict-commit.js'
+import type { ContentStore } from './content-store.js'
+import { allClaims, claimOf } from './stored-claims.js'
 import { blobsLengthChange, deadKey, type History } from './history.js'
+import type { Merger } from './merger.js'
 import { nameBytes } from './namespace.js'
 import { RANGES } from './plane.js'
 import type { Batch, DirentPlace } from './tracker.js'
@@ -40,6 +42,7 @@ const RETRY_MS = 2000
 /** The parts it works with. */
 export interface IngesterParts {
   readonly volume: Volume
+  readonly merger: Merger
   readonly store: ContentStore
   /** Resolves when the journal is durable up to a sequence number. */
   readonly durable: (seq: number) => Promise<void>
@@ -54,19 +57,23 @@ export interface IngesterParts {
   readonly fault: FaultPoint
 }
 
-/** A frozen file on its way. */
-interface Frozen {
-  readonly file: FrozenFile
-  readonly stat: Buffer
-}
-
 /** The state that a commit writes. */
 interface Snapshot {
   readonly batch: Batch
   readonly seq: number
   readonly rows: ReadonlyMap<number, Row | null>
+  /** Records of nodes that no name shows. */
+  readonly graves: ReadonlyMap<number, Buffer>
   readonly dirents: readonly { readonly ino: number; readonly entry: DirentEntry }[]
   readonly frozen: readonly Frozen[]
+}
+
+/** What a commit has written. */
+interface Committed {
+  readonly rows: ReadonlyMap<number, Row | null>
+  readonly blobsLength: number
+  /** Nodes that stand for the same names as a file. */
+  readonly others: ReadonlyMap<number, readonly NodeId[]>
 }
 
 /** Alarm: commits fail. */
@@ -118,6 +125,11 @@ export class Ingester {
       await this.#run(true, failure)
       if (failure.error) throw failure.error
     }
+  }
+
+  /** Commits what is dirty now, held-back files too, without waiting for quiet. */
+  hurry(): void {
+    if (!this.#closed && !this.#running) void this.#run(true)
   }
 
   /** Starts no further commit and waits for the one under way. */
@@ -172,6 +184,7 @@ export class Ingester {
   async #commit(force: boolean): Promise<void> {
     const { volume, store, durable, fault } = this.parts
     const { tracker, clock, plane, author } = volume.parts
+    const others = new ConflictCommit(this.parts.merger).settle(tracker.dirtyFiles())
     const batch = tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT)
     let thawed = false
     const frozenInos: number[] = []
@@ -190,7 +203,7 @@ export class Ingester {
       await store.barrier()
       const { blobsLength } = await store.info()
       fault('commit.stored')
-      this.#finish(snapshot, results, rows, blobsLength)
+      this.#finish(snapshot, results, { rows, blobsLength, others })
       thawed = true
       this.parts.onCommitted(snapshot.batch.dirents, snapshot.rows.values())
       fault('commit.journaled')
@@ -210,13 +223,19 @@ export class Ingester {
    */
   #snapshot(batch: Batch, frozenInos: number[]): Snapshot {
     const { volume } = this.parts
-    const { plane, index, tracker } = volume.parts
+    const { plane, index, tracker, tables } = volume.parts
     const files = batch.files.filter((ino) => index.node(ino) !== null)
     const seq = plane.freeze(Float64Array.from(files))
     frozenInos.push(...files)
     tracker.cut(batch, seq, this.parts.hearEvents)
     const rows = new Map<number, Row | null>()
-    for (const ino of batch.nodes) rows.set(ino, index.node(ino))
+    const graves = new Map<number, Buffer>()
+    for (const ino of batch.nodes) {
+      const row = index.node(ino)
+      rows.set(ino, row)
+      const grave = row ? null : index.meta(TABLE.grave + ino)
+      if (grave) graves.set(ino, grave)
+    }
     const frozen: Frozen[] = []
     for (const ino of files) {
       const row = index.node(ino)
@@ -227,7 +246,7 @@ export class Ingester {
       const file = {
         ino,
         // Also of a file that was cut to nothing: so its blocks are found superseded.
-        base: contentMapOf(dataWinner(row.record)),
+        base: contentMapOf(tables.contentOf(row)),
         baseEnd: Math.min(readSafe(stat, 72), row.baseEnd),
         size: readSafe(stat, 8),
         ranges: plane.ranges(ino, RANGES.frozen)
@@ -235,39 +254,41 @@ export class Ingester {
       frozen.push({ file, stat })
       this.inFlightBytes += byteLengthOf(file.ranges)
     }
-    return { batch, seq, rows, dirents: this.#dirents(batch), frozen }
+    return { batch, seq, rows, graves, dirents: this.#dirents(batch), frozen }
   }
 
   /** Each entry with the node that it names; 0 for a name that is gone. */
   #dirents(batch: Batch): Snapshot['dirents'] {
-    const { index, author } = this.parts.volume.parts
+    const { index, author, tables } = this.parts.volume.parts
     return batch.dirents.map((place) => {
-      const key = direntKey({ parent: author.idOf(place.parent), name: nameBytes(place.name) })
+      const parent = author.idOf(place.parent)
+      const key = direntKey({ parent, name: nameBytes(place.name) })
+      if (tables.isTangledDir(index.node(place.parent))) {
+        const value = allClaims(tables, parent, place.name)
+        return { ino: 0, entry: { key, value } }
+      }
       const dirent = index.dirent(place.parent, place.name)
       const row = dirent && index.node(dirent.ino)
       if (!dirent || !row) return { ino: 0, entry: { key, value: null } }
-      const claim = this.#claim(author.idOf(dirent.ino), row, dirent.link)
+      const claim = claimOf(author.idOf(dirent.ino), row.record, dirent.link)
       return { ino: dirent.ino, entry: { key, value: encodeClaims([claim]) } }
     })
   }
 
-  #claim(node: NodeId, row: Row, link: Claim['link']): Claim {
-    const { kind } = row.record
-    const place = placeWinner(row.record, link)
-    const { dot, vector, stamp } = place ?? { dot: linkDot(link), vector: [], stamp: 0n }
-    return { node, kind, link, state: 'here', dot, vector, stamp, unknown: null }
-  }
-
   /** The rows as they are committed: those of the cut, the frozen files with their new content. */
   #committedRows(snapshot: Snapshot, results: readonly IngestResult[]): Map<number, Row | null> {
-    const { author } = this.parts.volume.parts
     const rows = new Map(snapshot.rows)
     for (const [i, frozen] of snapshot.frozen.entries()) {
       const result = results[i]
       const row = rows.get(frozen.file.ino)
-      if (row && result) rows.set(row.ino, withContent(row, frozen, result, author.write()))
+      if (row && result) rows.set(row.ino, this.#withContent(row, frozen, result))
     }
     return rows
+  }
+
+  #withContent(row: Row, frozen: Frozen, result: IngestResult): Row {
+    const { author, tables } = this.parts.volume.parts
+    return withContent(row, frozen, result, { write: author.write(), base: tables.contentOf(row) })
   }
 
   async #commitRecords(snapshot: Snapshot, rows: ReadonlyMap<number, Row | null>): Promise<void> {
@@ -294,7 +315,10 @@ export class Ingester {
       const row = rows.get(ino)
       const entries = byNode.get(ino) ?? []
       await send(entries.length + 1)
-      if (row !== undefined) nodes.push({ id: author.idOf(ino), record: row && row.recordBytes })
+      if (row !== undefined) {
+        const record = row?.recordBytes ?? snapshot.graves.get(ino) ?? null
+        nodes.push({ id: author.idOf(ino), record })
+      }
       dirents.push(...entries)
     }
     for (const entry of removed) {
@@ -308,21 +332,21 @@ export class Ingester {
   #finish(
     snapshot: Snapshot,
     results: readonly IngestResult[],
-    rows: ReadonlyMap<number, Row | null>,
-    blobsLength: number
+    { rows, blobsLength, others }: Committed
   ): void {
-    const { volume, history } = this.parts
-    const { plane, tracker, clock } = volume.parts
+    const { volume, history, merger } = this.parts
+    const { plane, tracker, clock, tables, index } = volume.parts
     const changes: Change[] = []
     const bases: Row[] = []
     const superseded: BlockRun[] = []
+    const conflicts = new ConflictCommit(merger)
     for (const [i, frozen] of snapshot.frozen.entries()) {
       const { ino } = frozen.file
       const result = results[i]
       if (!result) continue
       superseded.push(...result.superseded)
       if (result.superseded.length > 0) tracker.noteRewritten(ino, clock.monotonicMs())
-      const old = volume.parts.index.node(ino) ?? volume.orphans.get(ino)
+      const old = index.node(ino) ?? volume.orphans.get(ino)
       const linked = old && old.nlink > 0
       if (!linked && result.map) {
         changes.push({ kind: 'meta', key: deadKey(ino), value: Buffer.from(result.map) })
@@ -331,17 +355,23 @@ export class Ingester {
       const isAsCut = snapshot.rows.get(ino)?.bytes.equals(old.bytes)
       const committed = isAsCut ? rows.get(ino) : null
       // A row that changed meanwhile is dirty and will be committed again, by a later write.
-      const content = committed ?? withContent(old, frozen, result, volume.parts.author.write())
+      const content = committed ?? this.#withContent(old, frozen, result)
       const row = this.#newBase(content, snapshot.seq)
       bases.push(row)
-      if (linked) changes.push({ kind: 'node', ino, row, local: true })
+      if (linked && tables.isTangled(old)) conflicts.add(old, row, others.get(ino) ?? [])
+      else if (linked) changes.push({ kind: 'node', ino, row, local: true })
       else volume.orphans.set(ino, row)
     }
     changes.push(...history.supersede(superseded))
     if (snapshot.frozen.length > 0) changes.push(blobsLengthChange(blobsLength))
-    volume.applyAll(changes)
-    for (const row of bases) plane.setBase(row.ino, row.baseEnd, row.baseEpoch)
+    if (conflicts.isEmpty) volume.applyAll(changes)
+    else conflicts.commit(changes)
+    for (const base of bases) {
+      const row = index.node(base.ino) ?? base
+      plane.setBase(row.ino, row.baseEnd, row.baseEpoch)
+    }
     for (const { file } of snapshot.frozen) plane.thaw(file.ino, true)
+    conflicts.dropReplaced()
   }
 
   #newBase(row: Row, seq: number): Row {
@@ -356,34 +386,4 @@ export class Ingester {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-function byteLengthOf(pairs: Float64Array): number {
-  let bytes = 0
-  for (let i = 0; i < pairs.length; i += 2) bytes += (pairs[i + 1] ?? 0) - (pairs[i] ?? 0)
-  return bytes
-}
-
-/** A row with the content that was ingested; metadata that is newer than the freeze stays. */
-function withContent(row: Row, frozen: Frozen, result: IngestResult, next: Write): Row {
-  const { size } = frozen.file
-  const map = result.map ? Buffer.from(result.map) : encodeMap(EMPTY_MAP)
-  const allocated = result.map ? mappedBlocks(decodeMap(map)) * BLOCK_BYTES : 0
-  const frozenMtimeNs = frozen.stat.readBigInt64LE(24)
-  const frozenCtimeNs = frozen.stat.readBigInt64LE(32)
-  const write = { ...next, atNs: frozenCtimeNs }
-  const changedSince = row.ctimeNs > frozenCtimeNs
-  const mtimeNs = changedSince ? row.mtimeNs : frozenMtimeNs
-  const hash = result.hash ? Buffer.from(result.hash) : null
-  const content = { type: 'file', size, maps: [map], hash } as const
-  return row.with(
-    {
-      size,
-      mtimeNs,
-      ctimeNs: changedSince ? row.ctimeNs : frozenCtimeNs,
-      baseEnd: result.map ? size : 0,
-      allocated: Math.min(allocated, Math.ceil(size / 4096) * 4096)
-    },
-    withData(row.record, { content, mtimeNs }, write)
-  )
 }

@@ -3,50 +3,32 @@
  * loops before it asks (`default_permissions`, and its own locks on the directories).
  */
 import { FsError } from '../base/errors.js'
-import { newRecord, withPlace, withoutPlace, type Write } from '../format/edit.js'
+import { withPlace, withoutPlace, type Write } from '../format/edit.js'
 import { EMPTY_MAP } from '../format/content-map.js'
 import { linkIdOf } from '../format/ids.js'
 import { encodeMap } from '../format/map-codec.js'
-import type { Content, NodeKind, Place } from '../format/record.js'
+import { encodeRecord } from '../format/record-codec.js'
+import type { Place } from '../format/record.js'
 import type { Change, Dirent, Name } from '../union/changes.js'
-import { Row } from '../union/row.js'
+import { TABLE } from '../union/merge-tables.js'
+import type { Row } from '../union/row.js'
 import { contentMapOf, dataWinner } from '../format/winner.js'
-import { ATTR, PLAIN } from './plane.js'
+import type { Merger } from './merger.js'
+import { type NewNode, newNodeRow } from './new-node.js'
+import { ATTR } from './plane.js'
 import { deadKey } from './history.js'
 import type { Space } from './space.js'
+import { TangledNames } from './tangled-names.js'
 import type { Caller, Volume } from './volume.js'
 
 /** Longest name, bytes (NAME_MAX). */
 const NAME_MAX = 255
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
-const S_ISGID = 0o2000
-/** `st_size` of a directory, as ext4 shows a small one. */
-const DIRECTORY_BYTES = 4096
-
 const EMPTY_MAP_BYTES = encodeMap(EMPTY_MAP)
 
 /** Flags of renameat2(2). */
 const RENAME = { noReplace: 1, exchange: 2, whiteout: 4 } as const
-
-const KIND_OF_TYPE: Readonly<Record<number, NodeKind>> = {
-  0o010000: 'fifo',
-  0o020000: 'char',
-  0o040000: 'dir',
-  0o060000: 'block',
-  0o100000: 'file',
-  0o120000: 'symlink',
-  0o140000: 'socket'
-}
-
-/** What a new node is to be. */
-export interface NewNode {
-  /** Type and permission bits as in `st_mode`; the umask has been applied. */
-  readonly mode: number
-  readonly rdev?: number
-  /** For a symlink. */
-  readonly target?: Buffer
-}
 
 /** A name in a directory. */
 export interface At {
@@ -85,10 +67,15 @@ export function nameBytes(name: Name): Buffer {
 
 /** See the file's head. */
 export class Namespace {
+  readonly #tangled: TangledNames
+
   constructor(
     private readonly volume: Volume,
-    private readonly room: Pick<Space, 'ensureNode'>
-  ) {}
+    private readonly room: Pick<Space, 'ensureNode'>,
+    merger: Merger
+  ) {
+    this.#tangled = new TangledNames(merger)
+  }
 
   /** The node that a name stands for, or null. @throws {FsError} ENOENT, ENOTDIR, ENAMETOOLONG */
   lookup(at: At): number | null {
@@ -107,8 +94,10 @@ export class Namespace {
     const dir = this.volume.directory(at.parent)
     if (index.dirent(at.parent, at.name)) throw new FsError('EEXIST')
     this.room.ensureNode()
+    if (this.#isTangled(dir)) return this.#tangled.make(at, node, { dir, caller })
     const reserved = author.reserve(1)
-    const { row, write } = this.#newRow(node, dir, caller, this.#placeOf(at))
+    const write = author.write()
+    const row = newNodeRow(this.volume, { node, dir, caller, place: this.#placeOf(at) }, write)
     const isDir = isDirectory(row)
     const link = linkIdOf(write)
     const parent = this.#touched(dir, { entries: 1, subdirs: isDir ? 1 : 0 }, write.atNs)
@@ -133,7 +122,8 @@ export class Namespace {
     this.room.ensureNode()
     const reserved = author.reserve(1)
     if (reserved.length > 0) this.volume.apply(reserved)
-    const { row } = this.#newRow({ mode }, dir, caller, null)
+    const made = { node: { mode }, dir, caller, place: null }
+    const row = newNodeRow(this.volume, made, author.write())
     const unnamed = row.with({ nlink: 0 })
     this.volume.orphans.set(row.ino, unnamed)
     this.volume.show(unnamed)
@@ -164,6 +154,10 @@ export class Namespace {
     this.room.ensureNode()
     const old = this.volume.current(ino)
     if (isDirectory(old)) throw new FsError('EPERM')
+    if (this.#isTangled(dir, old)) {
+      this.#tangled.link(old, at)
+      return
+    }
     const reserved = author.reserve(0)
     const write = author.write()
     const record = withPlace(old.record, null, this.#placeOf(at), write)
@@ -195,12 +189,18 @@ export class Namespace {
     const target = this.volume.parts.index.dirent(to.parent, to.name)
     if (target && flags & RENAME.noReplace) throw new FsError('EEXIST')
     if (target?.ino === moved.row.ino) return
-    if (flags & RENAME.exchange) {
+    const isExchange = (flags & RENAME.exchange) !== 0
+    const replaced = target || isExchange ? this.#victim(to) : null
+    if (replaced && !isExchange) this.#checkReplace(moved.row, replaced.row)
+    const parents = [this.volume.directory(from.parent), this.volume.directory(to.parent)]
+    if (this.#isTangled(...parents, moved.row, ...(replaced ? [replaced.row] : []))) {
+      this.#tangled.rename(from, to, isExchange)
+      return
+    }
+    if (isExchange) {
       this.#exchange(from, to, moved)
       return
     }
-    const replaced = target ? this.#victim(to) : null
-    if (replaced) this.#checkReplace(moved.row, replaced.row)
     this.#move(from, to, moved, replaced)
   }
 
@@ -277,6 +277,10 @@ export class Namespace {
   #remove(at: At, victim: Victim): void {
     const { author } = this.volume.parts
     const dir = this.volume.directory(at.parent)
+    if (this.#isTangled(dir, victim.row)) {
+      this.#tangled.remove(at)
+      return
+    }
     const reserved = author.reserve(0)
     const write = author.write()
     const gone = this.#unlinked(victim, write)
@@ -304,46 +308,6 @@ export class Namespace {
     return { parent: this.volume.parts.author.idOf(at.parent), name: nameBytes(at.name) }
   }
 
-  #newRow(
-    node: NewNode,
-    dir: Row,
-    caller: Caller,
-    place: Place | null
-  ): { readonly row: Row; readonly write: Write } {
-    const { author } = this.volume.parts
-    const kind = KIND_OF_TYPE[node.mode & S_IFMT]
-    if (!kind) throw new FsError('EINVAL', 'unknown file type')
-    const inherits = (dir.mode & S_ISGID) !== 0
-    const gid = inherits ? dir.gid : caller.gid
-    const mode = kind === 'dir' && inherits ? node.mode | S_ISGID : node.mode
-    const owner = this.volume.ownerOf(caller.uid, gid)
-    const { ino } = author.newNode()
-    const write = author.write()
-    const content: Content | undefined = node.target && { type: 'link', target: node.target }
-    const rdev = kind === 'char' || kind === 'block' ? (node.rdev ?? 0) : 0
-    const record = newRecord(
-      { kind, rdev, place, mode: mode & 0o7777, owner, ...(content && { content }) },
-      write
-    )
-    const atNs = write.atNs
-    const fields = {
-      ino,
-      mode,
-      rdev,
-      flags: PLAIN,
-      gid,
-      uid: caller.uid,
-      nlink: kind === 'dir' ? 2 : 1,
-      size: kind === 'dir' ? DIRECTORY_BYTES : (node.target?.length ?? 0),
-      atimeNs: atNs,
-      mtimeNs: atNs,
-      ctimeNs: atNs,
-      btimeNs: atNs,
-      ownedBySelf: owner.type === 'self' ? 1 : 0
-    }
-    return { row: Row.create(fields, record), write }
-  }
-
   /** A directory after a change of its entries. */
   #touched(dir: Row, delta: Delta, atNs: bigint): Row {
     const subdirs = dir.subdirs + delta.subdirs
@@ -365,9 +329,10 @@ export class Namespace {
   /** A node with one link less; nlink 0 = it has no name any more. */
   #unlinked(victim: Victim, write: Write): Row {
     const { row, dirent } = victim
-    if (isDirectory(row)) return row.with({ nlink: 0, ctimeNs: write.atNs })
-    const nlink = row.nlink - 1
-    if (nlink === 0) return row.with({ nlink, ctimeNs: write.atNs })
+    const nlink = isDirectory(row) ? 0 : row.nlink - 1
+    // Where nobody else can have merged the node, nothing of it has to stay.
+    if (nlink === 0 && !this.volume.parts.tables.isShared)
+      return row.with({ nlink, ctimeNs: write.atNs })
     const record = withoutPlace(row.record, dirent.link, write)
     return row.with({ nlink, ctimeNs: write.atNs }, record)
   }
@@ -378,10 +343,21 @@ export class Namespace {
     if (gone.nlink > 0) return [{ kind: 'node', ino, row: gone }]
     // Whatever its size is now: a map lists the blocks of the last commit.
     const map = contentMapOf(dataWinner(gone.record))
-    const change: Change = { kind: 'node', ino, row: null }
-    return map && !map.equals(EMPTY_MAP_BYTES)
-      ? [change, { kind: 'meta', key: deadKey(ino), value: map }]
-      : [change]
+    const changes: Change[] = [{ kind: 'node', ino, row: null }]
+    if (this.volume.parts.tables.isShared) {
+      changes.push({ kind: 'meta', key: TABLE.grave + ino, value: encodeRecord(gone.record) })
+    }
+    if (map && !map.equals(EMPTY_MAP_BYTES)) {
+      changes.push({ kind: 'meta', key: deadKey(ino), value: map })
+    }
+    return changes
+  }
+
+  /** Whether one of these directories or nodes has to do with a conflict. */
+  #isTangled(...rows: readonly Row[]): boolean {
+    const { tables } = this.volume.parts
+    if (!tables.isShared) return false
+    return rows.some((row) => (isDirectory(row) ? tables.isTangledDir(row) : tables.isTangled(row)))
   }
 
   #showGone(gone: Row): void {

@@ -8,6 +8,7 @@
  */
 import type { Logger } from '../base/log.js'
 import type { Place } from '../format/record.js'
+import { shownState } from '../format/shown-state.js'
 import { contentMapOf, dataWinner } from '../format/winner.js'
 import type { ProjectedEntry, ProjectionChange } from '../generation/projection.js'
 import { direntKey, type Name } from '../union/changes.js'
@@ -171,10 +172,11 @@ export class Projector {
   /** The names from the root to a directory; null when it is gone. */
   #pathOf(ino: number): Uint8Array[] | null {
     const names: Uint8Array[] = []
-    const { index, author } = this.parts.volume.parts
+    const { index, author, tables } = this.parts.volume.parts
     for (let at = ino; at !== 1;) {
       const row = index.node(at)
-      const place = row && livePlaceOf(row)
+      const shown = tables.isShared ? shownState(tables).placeOf(author.idOf(at)) : null
+      const place = shown ?? (row && livePlaceOf(row))
       if (!place || names.length > 4096) return null
       names.unshift(place.name)
       at = author.inoOf(place.parent)

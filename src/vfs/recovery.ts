@@ -95,12 +95,10 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   const done = index.meta(DONE_KEY)?.readUIntLE(0, 6) ?? 0
   const entries = read.entries.filter((entry) => entry.seq > done)
   const rows = new Map<number, Row[]>()
-  for (const entry of entries) {
-    if (entry.type !== ENTRY.meta || entry.payload[0] !== META.changes) continue
-    const changes = decodeChanges(entry.payload.subarray(1))
+  for (const { seq, changes } of wholeChanges(entries)) {
     index.apply(changes)
     tracker.note(changes)
-    rows.set(entry.seq, rowsOf(changes))
+    rows.set(seq, rowsOf(changes))
   }
   const states = replayFiles(volume, entries, rows)
   const floor = index.meta(SEQ_KEY)?.readUIntLE(0, 6) ?? 0
@@ -114,11 +112,34 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   parts.fault('recovery.cut')
   journal.open(lastSeq + 1, parts.salt)
   volume.parts.author.load()
+  volume.parts.tables.load()
   const adopted = states.filter((state) => adopt(parts, state))
   void volume.parts.files.sweep()
   for (const state of adopted) restore(volume, state)
   await settle(parts, oldSegments)
   return { entries: entries.length, files: adopted.length, damaged: read.damaged }
+}
+
+/** All changes that count, in order: of those that count only together, none where some are lost. */
+function* wholeChanges(
+  entries: readonly JournalEntry[]
+): Generator<{ readonly seq: number; readonly changes: readonly Change[] }> {
+  let parts: Change[] | null = null
+  for (const { seq, type, payload } of entries) {
+    const head = payload[0]
+    if (type !== ENTRY.meta || head === META.files) continue
+    const changes = decodeChanges(payload.subarray(1))
+    if (head === META.first) parts = changes
+    else if (head === META.changes) {
+      parts = null
+      yield { seq, changes }
+    } else if (parts !== null) {
+      for (const change of changes) parts.push(change)
+      if (head === META.middle) continue
+      yield { seq, changes: parts }
+      parts = null
+    }
+  }
 }
 
 /** The state of each file whose journal entries its content map does not cover. */

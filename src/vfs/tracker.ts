@@ -52,9 +52,9 @@ export class Tracker {
   /** Takes note of changes that were journaled. */
   note(changes: readonly Change[]): void {
     for (const change of changes) {
-      if (change.kind === 'node') {
-        if (!change.local) this.#nodes.add(change.ino)
-      } else if (change.kind === 'dirent') {
+      if (change.kind === 'meta' || change.local) continue
+      if (change.kind === 'node') this.#nodes.add(change.ino)
+      else {
         const key = direntKey(change.parent, change.name).toString('latin1')
         this.#dirents.set(key, { parent: change.parent, name: change.name })
       }

@@ -8,14 +8,18 @@ import type { Owner } from '../format/record.js'
 import type { Author } from '../union/author.js'
 import { encodeChanges, encodedLength, type Change } from '../union/changes.js'
 import type { Index } from '../union/index-store.js'
+import type { MergeTables } from '../union/merge-tables.js'
 import { readSafe, type Row } from '../union/row.js'
 import type { Journal } from './journal.js'
 import type { LocalFiles } from './local-files.js'
 import { ATTR, RANGES, type Binding, type DataPlane } from './plane.js'
 import type { Tracker } from './tracker.js'
 
-/** First byte of a journal entry of JavaScript's. */
-export const META = { changes: 0, files: 1 } as const
+/**
+ * First byte of a journal entry of JavaScript's. Changes that count only together are in a `first`,
+ * any `middle` and a `last` entry, with no other of JavaScript's between them.
+ */
+export const META = { changes: 0, files: 1, first: 2, middle: 3, last: 4 } as const
 
 /** Bytes of one journal entry of many changes: far below a segment's, whatever xattrs rows hold. */
 const ENTRY_BYTES = 1024 * 1024
@@ -55,6 +59,8 @@ export interface VolumeParts {
   readonly files: LocalFiles
   readonly tracker: Tracker
   readonly author: Author
+  /** What is known of conflicts, and of records that no name shows. */
+  readonly tables: MergeTables
   readonly clock: Clock
   readonly ownership: Ownership
   /** Called when something became dirty, so that a commit gets scheduled. */
@@ -114,23 +120,31 @@ export class Volume {
   }
 
   /**
+   * Journals and applies any number of changes that count only together, however many entries they
+   * take: after a crash all of them are there, or none.
+   */
+  applyAtOnce(changes: readonly Change[]): void {
+    const { journal, index, tracker, wake } = this.parts
+    const entries = inEntries(changes)
+    if (entries.length <= 1) {
+      this.apply(changes)
+      return
+    }
+    for (const [i, entry] of entries.entries()) {
+      const isLast = i === entries.length - 1
+      journal.append(encodeChanges(entry, i === 0 ? META.first : isLast ? META.last : META.middle))
+    }
+    index.apply(changes)
+    tracker.note(changes)
+    wake()
+  }
+
+  /**
    * Journals and applies any number of changes that need not survive together: each of them, and
    * any prefix, is a good state.
    */
   applyAll(changes: readonly Change[]): void {
-    let entry: Change[] = []
-    let byteLength = 0
-    for (const change of changes) {
-      const length = encodedLength(change)
-      if (byteLength + length > ENTRY_BYTES) {
-        this.apply(entry)
-        entry = []
-        byteLength = 0
-      }
-      entry.push(change)
-      byteLength += length
-    }
-    this.apply(entry)
+    for (const entry of inEntries(changes)) this.apply(entry)
   }
 
   /**
@@ -193,4 +207,23 @@ export class Volume {
     if (!numericIds && uid === selfUid && gid === selfGid) return { type: 'self' }
     return { type: 'ids', uid, gid }
   }
+}
+
+/** Changes as lists that each fit into a journal entry. */
+function inEntries(changes: readonly Change[]): Change[][] {
+  const entries: Change[][] = []
+  let entry: Change[] = []
+  let byteLength = 0
+  for (const change of changes) {
+    const length = encodedLength(change)
+    if (byteLength + length > ENTRY_BYTES && entry.length > 0) {
+      entries.push(entry)
+      entry = []
+      byteLength = 0
+    }
+    entry.push(change)
+    byteLength += length
+  }
+  if (entry.length > 0) entries.push(entry)
+  return entries
 }

@@ -86,6 +86,8 @@ export class TestKernel {
   readonly #replies = new Map<bigint, { readonly errno: number; readonly body: Buffer }>()
   readonly #lookups = new Map<number, number>()
   #nextUnique = 2n
+  /** What the kernel was told to forget: inode numbers, or `parent/name`. */
+  readonly told = new Set<string>()
 
   constructor() {
     const [ours, theirs] = this.native.socketpair()
@@ -114,10 +116,21 @@ export class TestKernel {
     if (length <= 0) return false
     const copy = Buffer.from(this.#message.subarray(0, length))
     const unique = copy.readBigUInt64LE(8)
-    if (unique !== 0n) {
+    if (unique === 0n) this.#tell(copy)
+    else {
       this.#replies.set(unique, { errno: -copy.readInt32LE(4), body: copy.subarray(16) })
     }
     return true
+  }
+
+  /** A notification: FUSE_NOTIFY_INVAL_INODE or FUSE_NOTIFY_INVAL_ENTRY. */
+  #tell(message: Buffer): void {
+    const code = message.readInt32LE(4)
+    const ino = Number(message.readBigUInt64LE(16))
+    if (code === 2) this.told.add(String(ino))
+    if (code !== 3) return
+    const end = 32 + message.readUInt32LE(24)
+    this.told.add(`${ino}/${message.toString('latin1', 32, end)}`)
   }
 
   #take(unique: bigint): Buffer | null {

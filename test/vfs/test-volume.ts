@@ -37,6 +37,8 @@ export interface TestVolumeOptions {
   readonly skew?: { ms: number }
   readonly log?: Logger
   readonly fault?: FaultPoint
+  /** An identity, and so a generation, of its own: for one of several devices. */
+  readonly isOther?: boolean
   /** Stands between filesystem and store. */
   readonly wrapStore?: (store: ContentStore) => ContentStore
 }
@@ -69,6 +71,13 @@ async function newHome(): Promise<string> {
   return home
 }
 
+/** Makes an identity for one volume. */
+async function otherHome(): Promise<string> {
+  const home = join(base, `home-${++homes}`)
+  await initHome({ home, deviceName: `test ${homes}`, phraseFile: null })
+  return home
+}
+
 /** Copies a tree, holes as holes. Blocks: nothing else of this thread runs meanwhile. */
 function copyTree(from: string, to: string): void {
   execFileSync('cp', ['-a', '--sparse=always', '--reflink=auto', from, to])
@@ -91,7 +100,7 @@ export class TestVolume {
 
   /** A new, empty one. */
   static async create(options: TestVolumeOptions = {}): Promise<TestVolume> {
-    const volume = new TestVolume(await newHome(), options)
+    const volume = new TestVolume(await (options.isOther ? otherHome() : newHome()), options)
     await volume.#start()
     return volume
   }

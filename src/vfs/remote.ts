@@ -1,0 +1,208 @@
+/**
+ * What other devices wrote, taken in: merged with what is known, and shown.
+ *
+ * A file that has bytes here which are not committed keeps showing them. What would replace its
+ * content, or take its last name, is held (durably, `held:INO`) until its commit, which is hurried:
+ * the local bytes are then a version of their own, which covers no more than what they were written
+ * on, and both are kept.
+ */
+import { decodeRecord, encodeRecord } from '../format/record-codec.js'
+import type { GenerationNumber, NodeId } from '../format/ids.js'
+import type { NodeChange } from '../format/merge-state.js'
+import type { NodeRecord, VersionHead } from '../format/record.js'
+import { mergeRecord } from '../format/merge.js'
+import type { Change } from '../union/changes.js'
+import { SHARED_KEY } from '../union/merge-tables.js'
+import type { Merger, Plan } from './merger.js'
+
+const HELD = 'held:'
+const CURSOR = 'cursor:'
+/** After reads of a file were under way, before the next try. */
+const RETRY_MS = 50
+
+/** A record as another generation stores it. */
+export interface HeardRecord {
+  readonly id: NodeId
+  readonly record: Uint8Array
+}
+
+/** Up to where a generation's bee has been taken in. */
+export interface Cursor {
+  readonly generation: GenerationNumber
+  /** Version (length) of its bee. */
+  readonly version: number
+}
+
+/** What became of a call. */
+export interface TakenIn {
+  /** Nodes that changed. */
+  readonly changed: number
+  /** Nodes whose news waits for a commit here. */
+  readonly held: number
+  /** Greatest ms by which a stamp was ahead of this clock beyond the bound; 0: none was. */
+  readonly aheadMs: number
+}
+
+/** The parts it works with. */
+export interface RemoteParts {
+  readonly merger: Merger
+  /** Hears all events that the data plane has reported by now. */
+  readonly hearEvents: () => void
+  /** Has a commit of all that is dirty not wait. */
+  readonly hurry: () => void
+}
+
+/** See the file's head. */
+export class Remote {
+  #held = 0
+  #timer: NodeJS.Timeout | null = null
+  #closed = false
+
+  constructor(private readonly parts: RemoteParts) {}
+
+  /** Looks for what is held, after recovery. */
+  load(): void {
+    this.#held = this.#index.metaRange(HELD).length
+    this.retry()
+  }
+
+  /**
+   * Says that there is, or will be, more than one generation: from now on what is removed leaves a
+   * tombstone. To be called before any other device can have merged a record of this one.
+   */
+  share(): void {
+    const { volume } = this.parts.merger
+    if (volume.parts.tables.isShared) return
+    const changes: Change[] = [{ kind: 'meta', key: SHARED_KEY, value: Buffer.of(1) }]
+    volume.apply(changes)
+    volume.parts.tables.note(changes)
+  }
+
+  /** Up to where a generation's bee has been taken in; 0: nothing of it. */
+  cursor(generation: GenerationNumber): number {
+    return this.#index.meta(CURSOR + generation)?.readUIntLE(0, 6) ?? 0
+  }
+
+  /**
+   * Merges records of another generation. One state for those who look on: journaled, applied and
+   * shown when it returns; after a crash all of it is there, or it is to be repeated.
+   * @param records each as it is in the generation's bee; ids may be there several times
+   * @param cursor kept with them, at last
+   * @throws {FsError} EIO for a record that is malformed: nothing was taken in
+   */
+  takeIn(records: readonly HeardRecord[], cursor: Cursor | null): TakenIn {
+    this.share()
+    const { merged, aheadMs } = this.#merge(records)
+    const value = Buffer.alloc(6)
+    value.writeUIntLE(cursor?.version ?? 0, 0, 6)
+    const beside: Change[] = cursor
+      ? [{ kind: 'meta', key: CURSOR + cursor.generation, value }]
+      : []
+    const held = this.#apply(merged, beside)
+    return { changed: merged.length - held.length, held: held.length, aheadMs }
+  }
+
+  /** Tries again what is held. To be called when something was committed. */
+  retry(): void {
+    if (this.#held === 0 || this.#closed) return
+    const { author } = this.parts.merger.volume.parts
+    const records = this.#index.metaRange(HELD).map(({ key, value }) => {
+      return { id: author.idOf(Number(key.slice(HELD.length))), record: value }
+    })
+    this.#apply(this.#merge(records).merged, [])
+  }
+
+  close(): void {
+    this.#closed = true
+    if (this.#timer) clearTimeout(this.#timer)
+  }
+
+  get #index(): Merger['volume']['parts']['index'] {
+    return this.parts.merger.volume.parts.index
+  }
+
+  /** What the records change. */
+  #merge(records: readonly HeardRecord[]): { merged: NodeChange[]; aheadMs: number } {
+    const { tables, author } = this.parts.merger.volume.parts
+    const heard = new Map<NodeId, NodeRecord>()
+    for (const { id, record: bytes } of records) {
+      const record = decodeRecord(Buffer.from(bytes))
+      const known = heard.get(id)
+      heard.set(id, known ? mergeRecord(known, record) : record)
+    }
+    let aheadMs = 0
+    const merged: NodeChange[] = []
+    for (const [node, record] of heard) {
+      for (const { stamp } of versionsOf(record)) {
+        aheadMs = Math.max(aheadMs, author.receive(stamp) ?? 0)
+      }
+      const before = tables.record(node)
+      const after = before ? mergeRecord(before, record) : record
+      if (before && encodeRecord(before).equals(encodeRecord(after))) continue
+      merged.push({ node, before, after })
+    }
+    return { merged, aheadMs }
+  }
+
+  /** @returns the nodes that are held */
+  #apply(nodes: readonly NodeChange[], beside: readonly Change[]): readonly NodeChange[] {
+    const { merger, hearEvents } = this.parts
+    hearEvents()
+    merger.introduce(nodes)
+    const plan = merger.plan(nodes, { isOwn: false, beside: [...this.#released(nodes), ...beside] })
+    if (merger.release(plan)) {
+      this.#finish(plan)
+      return []
+    }
+    const held: NodeChange[] = []
+    // One of them replaces what is not committed: each by itself, in an order that shows parents
+    // before what is in them as long as the batch has it.
+    for (const node of nodes) {
+      const single = merger.plan([node], { isOwn: false, beside: this.#released([node]) })
+      if (merger.release(single)) this.#finish(single)
+      else held.push(node)
+    }
+    this.#hold(held, beside)
+    return held
+  }
+
+  #finish(plan: Plan): void {
+    this.parts.merger.apply(plan)
+    if (this.#held > 0) this.#held = this.#index.metaRange(HELD).length
+  }
+
+  /** What is not held any more when these nodes are merged. */
+  #released(nodes: readonly NodeChange[]): Change[] {
+    if (this.#held === 0) return []
+    const { author } = this.parts.merger.volume.parts
+    return nodes.flatMap(({ node }): Change[] => {
+      const key = HELD + author.inoOf(node)
+      return this.#index.meta(key) ? [{ kind: 'meta', key, value: null }] : []
+    })
+  }
+
+  #hold(nodes: readonly NodeChange[], beside: readonly Change[]): void {
+    const { volume } = this.parts.merger
+    const { author } = volume.parts
+    const changes: Change[] = []
+    for (const { node, after } of nodes) {
+      if (after === null) continue
+      const ino = author.inoOf(node)
+      const key = HELD + ino
+      if (!this.#index.meta(key)) this.#held++
+      changes.push({ kind: 'meta', key, value: encodeRecord(after) })
+    }
+    volume.applyAtOnce([...changes, ...beside])
+    this.parts.hurry()
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null
+      this.retry()
+    }, RETRY_MS)
+  }
+}
+
+function* versionsOf(record: NodeRecord): Generator<VersionHead> {
+  yield* record.data
+  yield* record.attr
+  for (const versions of record.places.values()) yield* versions
+}

@@ -1,0 +1,236 @@
+// runner: timeout=600
+/**
+ * Random operations on several devices, with random exchanges between them: when all have heard
+ * all, they show the same tree, it is what all records make at once, and nothing that was written
+ * and not knowingly replaced or removed is missing.
+ */
+import assert from 'node:assert'
+import fc from 'fast-check'
+import t from 'tap'
+import { FsError } from '../../src/base/errors.js'
+import { TestDrive, kindsOf, type Shown } from './drive.js'
+
+const DEVICES = 3
+const RUNS = Number(process.env['PCFS_CONVERGE_RUNS'] ?? 12)
+const SEED = Number(process.env['PCFS_SEED'] ?? 20261123)
+const SIZE = 8
+
+type Step = { readonly device: number } & (
+  | { readonly op: 'write' | 'mkdir' | 'remove' | 'touch' | 'chmod'; readonly path: string }
+  | { readonly op: 'rename' | 'link'; readonly path: string; readonly to: string }
+  | { readonly op: 'ship'; readonly to: number; readonly batch: number }
+  | { readonly op: 'crash' | 'commit' }
+)
+
+const device = fc.integer({ min: 0, max: DEVICES - 1 })
+const name = fc.constantFrom('a', 'b', 'c', 'db', 'db-wal')
+const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join('/'))
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      op: fc.constantFrom('write', 'write', 'mkdir', 'mkdir', 'remove', 'touch', 'chmod'),
+      device,
+      path
+    })
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      op: fc.constantFrom('rename', 'rename', 'link'),
+      device,
+      path,
+      to: path
+    })
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constant('ship'),
+      device,
+      to: device,
+      batch: fc.constantFrom(1, 1000)
+    })
+  },
+  { weight: 1, arbitrary: fc.record({ op: fc.constantFrom('crash', 'commit'), device }) }
+)
+
+/** What must be there at the end. */
+interface Ledger {
+  next: number
+  readonly written: Set<string>
+  /** Replaced or removed by somebody who saw them. */
+  readonly gone: Set<string>
+}
+
+class Run {
+  readonly #ledger: Ledger = { next: 1, written: new Set(), gone: new Set() }
+  readonly #root: string
+
+  constructor(
+    private readonly drive: TestDrive,
+    run: number
+  ) {
+    this.#root = `run ${run}`
+  }
+
+  /** Everybody begins with the same empty directory. */
+  async begin(): Promise<void> {
+    await this.drive.at(0).kernel.mkdir(1, this.#root, 0o755)
+    await this.drive.exchange()
+  }
+
+  async run(steps: readonly Step[]): Promise<void> {
+    for (const each of steps) {
+      try {
+        await this.#step(each)
+      } catch (error) {
+        // What the kernel would have refused, or what another step made impossible.
+        if (!(error instanceof FsError) || error.code === 'EIO') throw error
+      }
+    }
+    for (let round = 0; round < 2; round++) await this.drive.exchange()
+    await this.check()
+  }
+
+  async check(): Promise<void> {
+    const first = this.#own(await this.drive.look(0))
+    for (const index of this.drive.volumes.keys()) {
+      assert.deepStrictEqual(this.#own(await this.drive.look(index)), first, `device ${index}`)
+    }
+    const whole = this.#own(await this.drive.materialised())
+    assert.deepStrictEqual(kindsOf(first), whole, 'materialised')
+    const shown = new Set(textsOf(first))
+    for (const text of this.#ledger.written) {
+      assert.ok(shown.has(text) || this.#ledger.gone.has(text), `lost: ${text}`)
+    }
+  }
+
+  #own(shown: Shown): Shown {
+    const own = shown[this.#root]
+    return own === undefined || typeof own === 'string' ? {} : own
+  }
+
+  async #step(each: Step): Promise<void> {
+    const volume = this.drive.at(each.device)
+    switch (each.op) {
+      case 'ship':
+        if (each.to !== each.device) await this.drive.ship(each.device, each.to, each.batch)
+        return
+      case 'crash':
+        return volume.crash()
+      case 'commit':
+        return volume.fs.ingester.flush()
+      default:
+        return this.#operation(each)
+    }
+  }
+
+  async #operation(each: Exclude<Step, { op: 'ship' | 'crash' | 'commit' }>): Promise<void> {
+    const { kernel } = this.drive.at(each.device)
+    const at = await this.#walk(each.device, each.path)
+    switch (each.op) {
+      case 'mkdir':
+        await kernel.mkdir(at.dir, at.name, 0o755)
+        return
+      case 'write':
+        return this.#write(each.device, at)
+      case 'remove': {
+        const found = await kernel.lookup(at.dir, at.name)
+        if ((found.mode & 0o170000) === 0o040000) return kernel.rmdir(at.dir, at.name)
+        const text = await this.#read(each.device, found)
+        await kernel.unlink(at.dir, at.name)
+        this.#ledger.gone.add(text)
+        return
+      }
+      case 'touch':
+      case 'chmod': {
+        const { ino } = await kernel.lookup(at.dir, at.name)
+        if (each.op === 'chmod') await kernel.setattr(ino, {}, { 0: 1, 68: 0o700 })
+        else await kernel.setattr(ino, { 40: 1000 }, { 0: 32 })
+        return
+      }
+      case 'link':
+      case 'rename':
+        return this.#rename(each, at)
+    }
+  }
+
+  async #rename(
+    each: Extract<Step, { op: 'rename' | 'link' }>,
+    at: { dir: number; name: string }
+  ): Promise<void> {
+    const { kernel } = this.drive.at(each.device)
+    const to = await this.#walk(each.device, each.to)
+    // The kernel refuses a directory that would be in itself.
+    if (each.to === each.path || each.to.startsWith(`${each.path}/`)) return
+    const source = await kernel.lookup(at.dir, at.name)
+    const target = await kernel.lookup(to.dir, to.name).catch(() => null)
+    if (each.op === 'link') {
+      if (!target) await kernel.link(source.ino, to.dir, to.name)
+      return
+    }
+    if (source.ino === target?.ino) return
+    const text = target && (await this.#read(each.device, target))
+    await kernel.rename([at.dir, at.name], [to.dir, to.name], 0)
+    if (text !== null) this.#ledger.gone.add(text)
+  }
+
+  async #write(index: number, at: { dir: number; name: string }): Promise<void> {
+    const { kernel } = this.drive.at(index)
+    const found = await kernel.lookup(at.dir, at.name).catch(() => null)
+    const old = found && (await this.#read(index, found))
+    const ino = found?.ino ?? (await kernel.create(at.dir, at.name, 0o644)).ino
+    if (found) {
+      if ((found.mode & 0o170000) !== 0o100000) return
+      await kernel.setattr(ino, { 16: 0 }, { 0: SIZE })
+    }
+    const text = `content ${this.#ledger.next++}`
+    await kernel.write(ino, 0, Buffer.from(text))
+    await kernel.fsync(ino)
+    this.#ledger.written.add(text)
+    if (old !== null) this.#ledger.gone.add(old)
+  }
+
+  async #read(index: number, { ino, mode, size }: Attr): Promise<string> {
+    if ((mode & 0o170000) !== 0o100000) return ''
+    return (await this.drive.at(index).kernel.read(ino, 0, size)).toString()
+  }
+
+  async #walk(index: number, text: string): Promise<{ dir: number; name: string }> {
+    const names = [this.#root, ...text.split('/')]
+    const last = names.pop() ?? ''
+    let dir = 1
+    for (const each of names) {
+      const { ino, mode } = await this.drive.at(index).kernel.lookup(dir, each)
+      if ((mode & 0o170000) !== 0o040000) throw new FsError('ENOTDIR')
+      dir = ino
+    }
+    return { dir, name: last }
+  }
+}
+
+type Attr = Awaited<ReturnType<TestDrive['volumes'][number]['kernel']['getattr']>>
+
+function textsOf(shown: Shown): string[] {
+  return Object.values(shown).flatMap((each) => (typeof each === 'string' ? each : textsOf(each)))
+}
+
+t.test('devices that have heard the same show the same, and nothing is lost', async (t) => {
+  const drive = await TestDrive.create(DEVICES)
+  t.teardown(() => drive.close())
+  let runs = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 5, maxLength: 40, size: 'max' }),
+      async (steps) => {
+        const run = new Run(drive, ++runs)
+        await run.begin()
+        await run.run(steps)
+      }
+    ),
+    { numRuns: RUNS, seed: SEED, interruptAfterTimeLimit: 45_000, markInterruptAsFailure: false }
+  )
+  t.pass(`${runs} runs, seed ${SEED}`)
+})

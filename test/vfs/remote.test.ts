@@ -1,0 +1,342 @@
+// runner: timeout=300
+import t, { type Test } from 'tap'
+import { TestDrive, kindsOf, type Shown } from './drive.js'
+
+const SIZE = 8
+
+/** A drive of so many devices. */
+async function setUp(t: Test, count = 2): Promise<TestDrive> {
+  const drive = await TestDrive.create(count)
+  t.teardown(() => drive.close())
+  return drive
+}
+
+/** Makes a file, or replaces its content. */
+async function write(drive: TestDrive, device: number, path: string, text: string): Promise<void> {
+  const { kernel } = drive.at(device)
+  const { dir, name } = await walk(drive, device, path)
+  let ino: number
+  try {
+    ino = (await kernel.lookup(dir, name)).ino
+    await kernel.setattr(ino, { 16: 0 }, { 0: SIZE })
+  } catch {
+    ino = (await kernel.create(dir, name, 0o644)).ino
+    await kernel.release(ino, 2)
+  }
+  await kernel.open(ino, 2)
+  if (text.length > 0) await kernel.write(ino, 0, Buffer.from(text))
+  await kernel.release(ino, 2)
+}
+
+/** The directory and the name of a path. */
+async function walk(
+  drive: TestDrive,
+  device: number,
+  path: string
+): Promise<{ dir: number; name: string }> {
+  const names = path.split('/')
+  const name = names.pop() ?? ''
+  let dir = 1
+  for (const each of names) dir = (await drive.at(device).kernel.lookup(dir, each)).ino
+  return { dir, name }
+}
+
+async function mkdir(drive: TestDrive, device: number, path: string): Promise<void> {
+  const { dir, name } = await walk(drive, device, path)
+  await drive.at(device).kernel.mkdir(dir, name, 0o755)
+}
+
+async function rename(drive: TestDrive, device: number, from: string, to: string): Promise<void> {
+  const a = await walk(drive, device, from)
+  const b = await walk(drive, device, to)
+  await drive.at(device).kernel.lookup(a.dir, a.name)
+  await drive.at(device).kernel.rename([a.dir, a.name], [b.dir, b.name], 0)
+}
+
+async function unlink(drive: TestDrive, device: number, path: string): Promise<void> {
+  const { dir, name } = await walk(drive, device, path)
+  await drive.at(device).kernel.lookup(dir, name)
+  await drive.at(device).kernel.unlink(dir, name)
+}
+
+/** `rm -r`, as rm does it. */
+async function removeTree(drive: TestDrive, device: number, path: string): Promise<void> {
+  const { kernel } = drive.at(device)
+  const { dir, name } = await walk(drive, device, path)
+  const { ino } = await kernel.lookup(dir, name)
+  for (const child of await kernel.readdir(ino)) {
+    const { mode } = await kernel.lookup(ino, child)
+    if ((mode & 0o170000) === 0o040000) await removeTree(drive, device, `${path}/${child}`)
+    else await kernel.unlink(ino, child)
+  }
+  await kernel.rmdir(dir, name)
+}
+
+/** All devices show this, and it is what all records make. */
+async function shows(t: Test, drive: TestDrive, expected: Shown): Promise<void> {
+  for (const device of drive.volumes.keys()) {
+    t.strictSame(await drive.look(device), expected, `device ${device}`)
+  }
+  t.strictSame(kindsOf(expected), await drive.materialised(), 'materialised')
+}
+
+/** The contents of a folder, sorted, whatever their names. */
+function contents(shown: Shown): string[] {
+  return Object.values(shown)
+    .filter((each) => typeof each === 'string')
+    .sort()
+}
+
+t.test('a file made here is seen and read there', async (t) => {
+  const drive = await setUp(t)
+  await mkdir(drive, 0, 'd')
+  await write(drive, 0, 'd/f', 'hello')
+  await drive.exchange()
+  await shows(t, drive, { d: { f: 'hello' } })
+  await write(drive, 1, 'd/f', 'answer')
+  await write(drive, 1, 'd/g', 'more')
+  await drive.exchange()
+  await shows(t, drive, { d: { f: 'answer', g: 'more' } })
+  await rename(drive, 0, 'd', 'e')
+  await unlink(drive, 1, 'd/g')
+  await drive.exchange()
+  await shows(t, drive, { e: { f: 'answer' } })
+})
+
+t.test('records that come one by one, and twice, make the same tree', async (t) => {
+  const drive = await setUp(t)
+  for (const name of ['a', 'b', 'c']) {
+    await mkdir(drive, 0, name)
+    await write(drive, 0, `${name}/f`, name)
+  }
+  await drive.ship(0, 1, 1)
+  t.strictSame(await drive.look(1), { a: { f: 'a' }, b: { f: 'b' }, c: { f: 'c' } })
+  drive.forgetShipped(1)
+  const taken = await drive.ship(0, 1, 2)
+  t.ok(taken.every(({ changed }) => changed === 0))
+})
+
+t.test('edits made apart keep both versions', async (t) => {
+  const drive = await setUp(t)
+  await write(drive, 0, 'f.txt', 'base')
+  await drive.exchange()
+  await write(drive, 0, 'f.txt', 'first')
+  await write(drive, 1, 'f.txt', 'second')
+  await drive.exchange()
+  const seen = await drive.look(0)
+  t.equal(Object.keys(seen).length, 2)
+  t.strictSame(contents(seen), ['first', 'second'])
+  t.equal(seen['f.txt'], 'second', 'who wrote last keeps the name')
+  await shows(t, drive, seen)
+
+  await t.test('an edit of the winner keeps the loser', async (t) => {
+    await write(drive, 0, 'f.txt', 'third')
+    await drive.exchange()
+    const after = await drive.look(1)
+    t.strictSame(contents(after), ['first', 'third'])
+    await shows(t, drive, after)
+  })
+
+  await t.test('an edit and a removal of the copy are what they are elsewhere', async (t) => {
+    const copy = Object.keys(await drive.look(1)).find((name) => name !== 'f.txt') ?? ''
+    await write(drive, 1, copy, 'edited copy')
+    await drive.exchange()
+    await shows(t, drive, { [copy]: 'edited copy', 'f.txt': 'third' })
+    await unlink(drive, 0, copy)
+    await drive.exchange()
+    await shows(t, drive, { 'f.txt': 'third' })
+  })
+})
+
+t.test('a copy that nobody has touched can be removed, renamed and edited', async (t) => {
+  for (const what of ['unlink', 'rename', 'edit', 'remove winner']) {
+    const drive = await setUp(t)
+    await write(drive, 0, 'f', 'base')
+    await drive.exchange()
+    await write(drive, 0, 'f', 'first')
+    await write(drive, 1, 'f', 'second')
+    await drive.exchange()
+    const copy = Object.keys(await drive.look(0)).find((name) => name !== 'f') ?? ''
+    if (what === 'unlink') await unlink(drive, 0, copy)
+    if (what === 'rename') await rename(drive, 0, copy, 'g')
+    if (what === 'edit') await write(drive, 0, copy, 'third')
+    if (what === 'remove winner') await unlink(drive, 0, 'f')
+    await drive.exchange()
+    const expected = {
+      unlink: { f: 'second' },
+      rename: { f: 'second', g: 'first' },
+      edit: { f: 'second', [copy]: 'third' },
+      'remove winner': { [copy]: 'first' }
+    }[what]
+    await shows(t, drive, expected ?? {})
+  }
+})
+
+t.test('an edit beats a delete', async (t) => {
+  const drive = await setUp(t)
+  await write(drive, 0, 'f', 'base')
+  await drive.exchange()
+  await unlink(drive, 0, 'f')
+  await write(drive, 1, 'f', 'edited')
+  await drive.exchange()
+  await shows(t, drive, { f: 'edited' })
+})
+
+t.test('a rename and an edit made apart both survive; of two renames one wins', async (t) => {
+  const drive = await setUp(t)
+  await write(drive, 0, 'f', 'base')
+  await drive.exchange()
+  await rename(drive, 0, 'f', 'g')
+  await write(drive, 1, 'f', 'edited')
+  await drive.exchange()
+  await shows(t, drive, { g: 'edited' })
+  await rename(drive, 0, 'g', 'here')
+  await rename(drive, 1, 'g', 'there')
+  await drive.exchange()
+  await shows(t, drive, { there: 'edited' })
+})
+
+t.test('the same directory made apart is one listing, and rm -r of it ends', async (t) => {
+  const drive = await setUp(t)
+  for (const device of [0, 1]) {
+    await mkdir(drive, device, 'd')
+    await mkdir(drive, device, 'd/sub')
+    await write(drive, device, `d/of-${device}`, String(device))
+    await write(drive, device, 'd/sub/same', '')
+    await write(drive, device, 'd/sub/other', `by ${device}`)
+  }
+  await drive.exchange()
+  const seen = await drive.look(0)
+  await shows(t, drive, seen)
+  const d = seen['d']
+  t.ok(typeof d === 'object' && d['of-0'] === '0' && d['of-1'] === '1')
+  await write(drive, 0, 'd/new', 'new')
+  await write(drive, 1, 'd/sub/same', 'both')
+  await drive.exchange()
+  await shows(t, drive, await drive.look(1))
+  await removeTree(drive, 1, 'd')
+  await drive.exchange()
+  await shows(t, drive, {})
+})
+
+t.test('directories moved into each other stay', async (t) => {
+  const drive = await setUp(t)
+  await mkdir(drive, 0, 'a')
+  await mkdir(drive, 0, 'b')
+  await write(drive, 0, 'a/f', 'of a')
+  await write(drive, 0, 'b/f', 'of b')
+  await drive.exchange()
+  await rename(drive, 0, 'a', 'b/a')
+  await rename(drive, 1, 'b', 'a/b')
+  await drive.exchange()
+  const seen = await drive.look(0)
+  await shows(t, drive, seen)
+  t.match(JSON.stringify(seen), /of a/)
+  t.match(JSON.stringify(seen), /of b/)
+  await removeTree(drive, 1, Object.keys(seen)[0] ?? '')
+  await drive.exchange()
+  await shows(t, drive, {})
+})
+
+t.test('a file that is open here shows the new version', async (t) => {
+  const drive = await setUp(t)
+  await write(drive, 0, 'f', 'the old content')
+  await drive.exchange()
+  const { kernel } = drive.at(1)
+  const before = await kernel.lookup(1, 'f')
+  await kernel.open(before.ino, 0)
+  t.equal((await kernel.read(before.ino, 0, 100)).toString(), 'the old content')
+  await write(drive, 0, 'f', 'new')
+  await drive.ship(0, 1)
+  t.equal((await kernel.read(before.ino, 0, 100)).toString(), 'new')
+  const after = await kernel.getattr(before.ino)
+  t.equal(after.size, 3)
+  t.not(after.mtimeNs, before.mtimeNs)
+  t.ok(kernel.told.has(String(before.ino)), 'the kernel was told')
+})
+
+t.test('a poll of a directory’s mtime and a fresh listing see a change there', async (t) => {
+  const drive = await setUp(t)
+  await mkdir(drive, 0, 'd')
+  await drive.exchange()
+  const { kernel } = drive.at(1)
+  const before = await kernel.lookup(1, 'd')
+  t.strictSame(await kernel.readdir(before.ino), [])
+  await write(drive, 0, 'd/f', 'x')
+  await drive.ship(0, 1)
+  t.not((await kernel.getattr(before.ino)).mtimeNs, before.mtimeNs)
+  t.strictSame(await kernel.readdir(before.ino), ['f'])
+  t.ok(kernel.told.has(`${before.ino}/f`), 'the kernel was told')
+})
+
+t.test('a foreign version of a file with uncommitted bytes: both are kept', async (t) => {
+  const drive = await setUp(t)
+  await write(drive, 0, 'f', 'base')
+  await drive.exchange()
+  await write(drive, 0, 'f', 'theirs')
+  await drive.at(0).flush()
+  await write(drive, 1, 'f', 'mine')
+  const [taken] = await drive.ship(0, 1)
+  t.equal(taken?.held, 1)
+  t.strictSame(await drive.look(1), { f: 'mine' }, 'the local bytes stay shown')
+  await drive.exchange()
+  const seen = await drive.look(1)
+  t.strictSame(contents(seen), ['mine', 'theirs'])
+  await shows(t, drive, seen)
+})
+
+t.test('a delete of a file with uncommitted bytes, and a namesake, lose nothing', async (t) => {
+  const drive = await setUp(t)
+  await write(drive, 0, 'f', 'base')
+  await drive.exchange()
+  await unlink(drive, 0, 'f')
+  await write(drive, 1, 'f', 'mine')
+  await drive.ship(0, 1)
+  await drive.exchange()
+  await shows(t, drive, { f: 'mine' })
+  await write(drive, 0, 'g', '')
+  await write(drive, 1, 'g', 'not empty')
+  await drive.ship(0, 1)
+  await drive.exchange()
+  const seen = await drive.look(0)
+  t.ok(contents(seen).includes('not empty'))
+  await shows(t, drive, seen)
+})
+
+t.test('what was taken in survives kill -9, held news too', async (t) => {
+  const drive = await setUp(t)
+  await mkdir(drive, 0, 'd')
+  await write(drive, 0, 'd/f', 'base')
+  await drive.exchange()
+  await drive.at(1).crash()
+  t.strictSame(await drive.look(1), { d: { f: 'base' } })
+  await write(drive, 0, 'd/f', 'theirs')
+  await drive.at(0).flush()
+  await write(drive, 1, 'd/f', 'mine')
+  await drive.ship(0, 1)
+  await drive.at(1).crash()
+  await drive.exchange()
+  const seen = await drive.look(1)
+  t.strictSame(contents(seen['d'] === undefined ? {} : asFolder(seen['d'])), ['mine', 'theirs'])
+  await shows(t, drive, seen)
+  await drive.at(0).crash()
+  await drive.at(1).powerLoss()
+  await shows(t, drive, seen)
+})
+
+function asFolder(shown: Shown | string): Shown {
+  return typeof shown === 'string' ? {} : shown
+}
+
+t.test('an empty commit follows what was taken in: it is not this device’s', async (t) => {
+  const drive = await setUp(t)
+  await write(drive, 0, 'f', 'base')
+  await drive.exchange()
+  await drive.at(1).flush()
+  const { dbLength } = await drive.at(1).store.call('info')
+  await write(drive, 0, 'g', 'more')
+  await drive.ship(0, 1)
+  await drive.at(1).crash()
+  await drive.at(1).flush()
+  t.equal((await drive.at(1).store.call('info')).dbLength, dbLength)
+})
