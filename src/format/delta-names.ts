@@ -100,10 +100,9 @@ export class FolderNames {
   #tangled(active: ReadonlySet<string>, knotted: ReadonlySet<string>): readonly EntryChange[] {
     const former = this.#overlay.derivedOf(this.#dir)
     const isAll = active.size === knotted.size
-    const standing = isAll ? [] : former.filter((each) => !active.has(this.#rootOf(each.stemKey)))
-    if (active.size === 0) {
-      if (standing.length === former.length) return []
-    }
+    const isActive = (each: DerivedName): boolean => active.has(this.#rootOf(each.stemKey))
+    const standing = isAll ? [] : former.filter((each) => !isActive(each))
+    if (active.size === 0 && standing.length === former.length) return []
     const groups = this.#groupsOf(active)
     const resolved = this.#resolveWith(groups, active, standing)
     if (resolved.hasCollided && !isAll) return this.#tangled(knotted, knotted)
@@ -115,7 +114,7 @@ export class FolderNames {
       const { stem } = entry
       if (stem !== null) derived.push({ nameKey, stemKey: stem.toString('latin1') })
     }
-    const gone = former.filter((each) => !standing.includes(each)).map(({ nameKey }) => nameKey)
+    const gone = (isAll ? former : former.filter(isActive)).map(({ nameKey }) => nameKey)
     this.#overlay.setDerived(this.#dir, derived, isAll && resolved.hasCollided)
     const changes: EntryChange[] = []
     for (const nameKey of new Set([...groups.keys(), ...this.#dirtyOf(active), ...gone])) {
