@@ -3,6 +3,8 @@
  */
 import { FsError } from '../base/errors.js'
 import { readError, writeError } from './errors.js'
+import { ReadAhead } from './read-ahead.js'
+import { WaitingReads } from './waiting-reads.js'
 import Hypercore from 'hypercore'
 
 /** How long a read may wait for a block that is not here, and who may call it off. */
@@ -10,6 +12,11 @@ export interface GetOptions {
   readonly signal?: AbortSignal
   /** ms; 0: null at once when the block is not on this device. */
   readonly timeoutMs: number
+  /**
+   * Blocks from the one read up to this one (not included) will probably be read next: they are
+   * fetched ahead from peers once reads follow one another. Default: nothing is fetched ahead.
+   */
+  readonly aheadTo?: number
 }
 
 /** Merkle nodes read in one go by `storedBytes`. */
@@ -35,10 +42,14 @@ export function manifestOf(publicKey: Buffer): Hypercore.Manifest {
 export class Core {
   /** The session underneath; for `store/` only. */
   readonly session: Hypercore
+  readonly #waiting: WaitingReads
+  readonly #ahead: ReadAhead
 
   /** @param session ready; closed by `close` */
   constructor(session: Hypercore) {
     this.session = session
+    this.#waiting = new WaitingReads(session)
+    this.#ahead = new ReadAhead(session)
   }
 
   /** 32 bytes. */
@@ -56,20 +67,28 @@ export class Core {
     return this.session.state.byteLength
   }
 
+  /** Blocks from the first one on that are all on this device. */
+  get contiguousLength(): number {
+    return this.session.contiguousLength
+  }
+
   /**
-   * A block, verified and decrypted; the caller owns the buffer. null only with `timeoutMs` 0.
-   * @throws {FsError} EIO naming core and block, ETIMEDOUT, ECANCELED
+   * A block, verified and decrypted, from this device or from whichever peer has it; the caller
+   * owns the buffer. null only with `timeoutMs` 0.
+   * @throws {FsError} EIO naming core and block when it is damaged or was forged; EHOSTUNREACH when
+   *   no connected peer has it (2.5 s); ETIMEDOUT when one has it and does not send it in time;
+   *   ECANCELED
    */
   async get(block: number, options: GetOptions): Promise<Buffer | null> {
-    const { signal, timeoutMs } = options
-    throwIfAborted(signal)
-    // The timer of a request that no peer answers is cheap; a read that is called off leaves it.
-    const reading = this.session.get(
-      block,
-      timeoutMs === 0 ? { wait: false } : { timeout: timeoutMs }
-    )
+    const { signal, timeoutMs, aheadTo } = options
+    if (signal?.aborted === true) throw new FsError('ECANCELED', 'the read was called off')
+    if (aheadTo !== undefined) this.#ahead.note(block, aheadTo)
     try {
-      return signal === undefined ? await reading : await raceAbort(reading, signal)
+      if (timeoutMs === 0 || this.has(block)) {
+        const bytes = await this.session.get(block, { wait: false })
+        if (bytes !== null || timeoutMs === 0) return bytes
+      }
+      return await this.#waiting.get(block, timeoutMs, signal)
     } catch (cause) {
       throw readError(this.key, block, cause)
     }
@@ -167,24 +186,4 @@ export class Core {
   async close(): Promise<void> {
     await this.session.close()
   }
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw canceled()
-}
-
-function canceled(): FsError {
-  return new FsError('ECANCELED', 'the read was called off')
-}
-
-async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => {
-      reject(canceled())
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', abort)
-    })
-  })
 }

@@ -21,10 +21,89 @@ declare module 'hypercore' {
       readonly wait?: boolean
       /** ms; rejects with code REQUEST_TIMEOUT. */
       readonly timeout?: number
+      /** Filled with the requests that this read makes, for `clearRequests`. */
+      readonly activeRequests?: unknown[]
     }
     interface SessionOptions {
       readonly keyPair?: KeyPair
       readonly snapshot?: boolean
+      /** false: does not ask peers for anything. */
+      readonly active?: boolean
+    }
+    interface DownloadRange {
+      readonly start: number
+      /** -1: with everything that is appended later. */
+      readonly end: number
+      readonly linear?: boolean
+    }
+    interface Download {
+      /** Stops; what was not asked for is not. */
+      destroy(): void
+      done(): Promise<unknown>
+    }
+    interface Wire<T> {
+      send(message: T): void
+    }
+    interface SyncMessage {
+      readonly length: number
+    }
+    interface RangeMessage {
+      readonly drop: boolean
+      readonly start: number
+      readonly length: number
+    }
+    interface DataMessage {
+      readonly block: { readonly index: number; value: Buffer } | null
+    }
+    interface ProofMessage {
+      readonly upgrade: object | null
+    }
+    /** A remote that replicates one core with us. */
+    interface Peer {
+      core: Inner
+      wireSync: Wire<SyncMessage>
+      wireRange: Wire<RangeMessage>
+      wireData: Wire<DataMessage>
+      /** Has sent what could not be verified, or could not be written. */
+      readonly paused: boolean
+      readonly remoteLength: number
+      sendSync: (this: Peer) => void
+      signalUpgrade(): void
+      broadcastRange(start: number, length: number, drop: boolean): void
+      _remoteHasBlock(index: number): boolean
+      _getProof: (
+        this: Peer,
+        batch: unknown,
+        message: ProofMessage,
+        isPushing: boolean
+      ) => Promise<unknown>
+    }
+    interface Replicator {
+      readonly constructor: { readonly Peer: { readonly prototype: Peer } }
+      readonly peers: readonly Peer[]
+      onupgrade(): void
+      /** Least and most requests on their way to one peer. */
+      setInflightRange(min: number, max: number): void
+      cork(): void
+      uncork(): void
+    }
+    /** What the sessions of one core share. */
+    interface Inner {
+      readonly closed: boolean
+      readonly state: {
+        readonly length: number
+        readonly byteLength: number
+        readonly fork: number
+        readonly roots: readonly unknown[]
+        readonly signature: Buffer | null
+      }
+      readonly replicator: Replicator
+      readonly bitfield: {
+        get(index: number): boolean
+        /** -1: none */
+        firstSet(index: number): number
+        firstUnset(index: number): number
+      }
     }
   }
   class Hypercore extends EventEmitter {
@@ -35,14 +114,19 @@ declare module 'hypercore' {
     readonly byteLength: number
     readonly fork: number
     readonly writable: boolean
-    readonly core: {
-      readonly bitfield: {
-        get(index: number): boolean
-        /** -1: none */
-        firstSet(index: number): number
-        firstUnset(index: number): number
-      }
-    }
+    readonly contiguousLength: number
+    readonly peers: readonly Hypercore.Peer[]
+    readonly core: Hypercore.Inner
+    on(
+      event: 'verification-error',
+      listener: (
+        err: unknown,
+        request: unknown,
+        answer: Hypercore.DataMessage,
+        from: Hypercore.Peer
+      ) => void
+    ): this
+    on(event: string, listener: (...args: never[]) => void): this
     readonly state: {
       readonly byteLength: number
       readonly storage: {
@@ -57,6 +141,9 @@ declare module 'hypercore' {
     setUserData(key: string, value: Buffer): Promise<void>
     ready(): Promise<void>
     session(options?: Hypercore.SessionOptions): Hypercore
+    download(range: Hypercore.DownloadRange): Hypercore.Download
+    /** Rejects the requests of a read with the error. */
+    clearRequests(activeRequests: unknown[], error: Error): void
     append(
       blocks: readonly Uint8Array[],
       options?: { readonly maxLength?: number }
@@ -116,6 +203,7 @@ declare module 'hypercore-storage' {
 declare module 'corestore' {
   import type Hypercore from 'hypercore'
   import type CoreStorage from 'hypercore-storage'
+  import type { Duplex } from 'node:stream'
   namespace Corestore {
     interface GetOptions {
       readonly key?: Buffer
@@ -131,6 +219,8 @@ declare module 'corestore' {
     )
     ready(): Promise<void>
     get(options: Corestore.GetOptions): Hypercore
+    /** Replicates every open core, also those that are opened later, over an encrypted stream. */
+    replicate(connection: Duplex): unknown
     session(options?: { readonly active?: boolean }): Corestore
     close(): Promise<void>
   }

@@ -2,16 +2,20 @@
  * The Corestore of a home: RocksDB with our options, cores opened with our keys and cipher.
  *
  * Invariants: no secret key reaches RocksDB (cores are opened by manifest, the key pair is given to
- * a session in memory); every core that we open is encrypted by the cipher given at `openStore`.
+ * a session in memory); every core that we open is encrypted by the cipher given at `open`, unless
+ * its opener gives another; peers hear of an append to a core of ours after the barrier only.
  */
+import { Announcer } from './announce.js'
 import { Appender, type StoreCipher } from './appender.js'
 import { Core, type CoreKeyPair, manifestOf } from './core.js'
 import { openError, writeError } from './errors.js'
 import { WalBarrier } from './wal.js'
 import Corestore from 'corestore'
 import CoreStorage from 'hypercore-storage'
+import type Hypercore from 'hypercore'
 import { lstat, mkdir, open, readdir, statfs, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Duplex } from 'node:stream'
 
 /**
  * 16 MiB memtables: a reopen replays at most that much log, and two of them are the largest part
@@ -53,7 +57,20 @@ export interface StoreOptions {
 }
 
 /** Which core: one that we sign, or anyone's by its key. */
-export type CoreSource = { readonly keyPair: CoreKeyPair } | { readonly key: Buffer }
+export type CoreSource =
+  | {
+      readonly keyPair: CoreKeyPair
+      /** true: not offered to peers. Default false. */
+      readonly isPrivate?: boolean
+    }
+  | { readonly key: Buffer }
+
+/** A core that somebody else signs. */
+export interface RemoteCoreSource {
+  readonly key: Buffer
+  /** Opens its blocks; null: they stay as they are stored (a device without keys). */
+  readonly encryption: Hypercore.EncryptionProvider | null
+}
 
 /** An open store; see the file's head. */
 export class Store {
@@ -63,6 +80,7 @@ export class Store {
   readonly #corestore: Corestore
   readonly #cipher: StoreCipher
   readonly #wal: WalBarrier
+  readonly #announcer: Announcer
   #closing: Promise<void> | null = null
 
   private constructor(options: StoreOptions, storage: CoreStorage, corestore: Corestore) {
@@ -71,6 +89,7 @@ export class Store {
     this.#storage = storage
     this.#corestore = corestore
     this.#wal = new WalBarrier(storage.rocks.path)
+    this.#announcer = new Announcer(() => this.barrier())
   }
 
   /**
@@ -112,22 +131,58 @@ export class Store {
    * @throws {FsError} EIO when its state on disk is damaged
    */
   async openCore(source: CoreSource): Promise<Core> {
+    if (!('keyPair' in source)) {
+      return this.openRemoteCore({ key: source.key, encryption: this.#cipher })
+    }
+    const { keyPair, isPrivate } = source
+    const options = isPrivate === true ? { active: false } : {}
     try {
-      const target =
-        'keyPair' in source
-          ? { manifest: manifestOf(source.keyPair.publicKey) }
-          : { key: source.key }
-      const root = this.#corestore.get({ ...target, encryption: this.#cipher })
+      const manifest = manifestOf(keyPair.publicKey)
+      const root = this.#corestore.get({ manifest, encryption: this.#cipher, ...options })
       await root.ready()
-      if (!('keyPair' in source)) return new Core(root)
       // A key pair given to `get` would be stored; given to a session it stays in memory.
-      const session = root.session({ keyPair: source.keyPair })
+      const session = root.session({ keyPair, ...options })
       await session.ready()
+      this.#announcer.hold(session)
       await root.close()
       return new Core(session)
     } catch (cause) {
       throw openError(this.directory, cause)
     }
+  }
+
+  /**
+   * Opens a core that somebody else signs. While it is open and peers are connected, its length
+   * follows theirs; blocks come when they are read or downloaded. Closed before the store.
+   * @throws {FsError} EIO when its state on disk is damaged
+   */
+  async openRemoteCore(source: RemoteCoreSource): Promise<Core> {
+    const { key, encryption } = source
+    try {
+      const session = this.#corestore.get({ key, ...(encryption !== null && { encryption }) })
+      await session.ready()
+      return new Core(session)
+    } catch (cause) {
+      throw openError(this.directory, cause)
+    }
+  }
+
+  /**
+   * Holds back what peers are told of a core that something else opened and writes (Autobase),
+   * as `openCore` does it for ours.
+   * @param session ready
+   */
+  announceAfterBarrier(session: Hypercore): void {
+    this.#announcer.hold(session)
+  }
+
+  /**
+   * Replicates every core that is open now or later (private ones excepted) with a peer, until the
+   * connection ends. Of stored cores that are not open the peer gets those that it asks for by
+   * name. The connection must be end-to-end encrypted and its peer a member.
+   */
+  replicate(connection: Duplex): void {
+    this.#corestore.replicate(connection)
   }
 
   /**
@@ -140,9 +195,14 @@ export class Store {
     return new Appender(session, this.#cipher)
   }
 
-  /** Makes all that was appended or cleared before the call survive power loss. Shared. */
-  barrier(): Promise<void> {
-    return this.#wal.sync()
+  /**
+   * Makes all that was appended or cleared before the call survive power loss, and then tells the
+   * peers. Shared.
+   */
+  async barrier(): Promise<void> {
+    const announce = this.#announcer.mark()
+    await this.#wal.sync()
+    announce()
   }
 
   /** Writes the memtable to table files, so that the next open has no log to replay. */
@@ -204,6 +264,7 @@ export class Store {
   }
 
   async #close(): Promise<void> {
+    this.#announcer.close()
     try {
       await this.flush()
     } finally {

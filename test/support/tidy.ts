@@ -43,7 +43,9 @@ const DOORS: Readonly<Record<string, string>> = {
   hypercore: 'store',
   'hypercore-crypto': 'keys',
   'hypercore-storage': 'store',
+  hyperdht: 'swarm',
   hyperdrive: 'store',
+  hyperswarm: 'swarm',
   'keet-identity-key': 'keys',
   lmdb: 'union',
   pino: 'daemon',
@@ -159,8 +161,8 @@ function checkSource(path: string, text: string, tree: Tree): string[] {
   const row = path.split('/').length > 2 ? ROWS[folder] : undefined
   if (row === undefined) return [`${path}: src/${folder} has no row in the layers`]
   const found: string[] = []
-  if (path.endsWith('.d.ts') && folder !== 'store') {
-    found.push(`${path}: hand-written declarations belong in src/store`)
+  if (path.endsWith('.d.ts') && !Object.values(DOORS).includes(folder)) {
+    found.push(`${path}: hand-written declarations belong beside a door`)
   }
   if (row < IMPURE_FROM_ROW && path !== CLOCK && IMPURE.test(withoutComments(text))) {
     found.push(`${path}: takes the time, chance or environment itself instead of as a value`)
