@@ -19,6 +19,8 @@ import {
 import { createHash } from 'node:crypto'
 
 const VERSION = 1
+/** Greatest version that is taken for that of a newer pcfs, and not for rubbish. */
+const MAX_VERSION = 63
 const SIGNATURE_BYTES = 64
 const MAX_WITNESS_BYTES = 512
 /** Bytes of a record without its recipients. */
@@ -132,9 +134,10 @@ export function decodeGroupRecord(source: Uint8Array): GroupRecord {
   const bytes = Buffer.from(source)
   const reader = new Reader('group record', bytes)
   const version = reader.uint()
-  if (version !== VERSION) {
+  if (version > VERSION && version <= MAX_VERSION) {
     throw new FsError('EPROTO', `a group record has version ${version}: use a newer pcfs`)
   }
+  if (version !== VERSION) throw reader.error('no version that there will be')
   const drive = toCoreKey(reader.raw(KEY_BYTES))
   const tag = reader.uint()
   const author = toPublicKey(reader.raw(KEY_BYTES))

@@ -178,7 +178,7 @@ class Judge {
   /**
    * The least set of records that support each other from genesis and the phrase on.
    * @param cutters what they cut does not count
-   * @param removers what they cut or put out is no rival of another hand-over from the same generation
+   * @param removers what they cut or put out is no rival of a hand-over from the same one
    */
   #count(decisions: Decisions, cutters: readonly Cutter[], removers: readonly Cutter[]): Counted {
     const { genesis, byAuthor } = this.#set

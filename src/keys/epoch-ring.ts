@@ -1,6 +1,6 @@
 /**
- * The epoch keys that this device has, as the group gives them to it. The block cipher reads them at
- * each call, so that a new epoch counts at once.
+ * The epoch keys that this device has, as the group gives them to it. The block cipher reads them
+ * at each call, so that a new epoch counts at once.
  *
  * Invariant: a key that content may be written under is in the keyring's file before it is used.
  */

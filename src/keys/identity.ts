@@ -1,7 +1,7 @@
 /**
  * Identity: 24 words make the identity key, which founds a drive and admits devices when all others
- * are lost. The words leave this module once, at `init`; the seed and the identity's secret keys are
- * in memory only while `usePhrase` runs, and wiped before it returns.
+ * are lost. The words leave this module once, at `init`; the seed and the identity's secret keys
+ * are in memory only while `usePhrase` runs, and wiped before it returns.
  */
 import { FsError } from '../base/errors.js'
 import type { Role } from '../format/group-body.js'
@@ -63,8 +63,8 @@ export function newDeviceKeys(): DeviceKeys {
 }
 
 /**
- * Makes the first device of a drive: keys, genesis (signed by the phrase) and the first epoch, which
- * are in the keyring's `origin`. Nothing is written.
+ * Makes the first device of a drive: keys, genesis (signed by the phrase) and the first epoch,
+ * which are in the keyring's `origin`. Nothing is written.
  * @throws {FsError} EINVAL when the phrase is not 24 valid words
  */
 export async function createIdentity(options: IdentityOptions): Promise<NewIdentity> {

@@ -1,6 +1,6 @@
 /**
- * Sealing: an epoch's key for one member (a libsodium sealed box to its X25519 key), and small texts
- * such as names for whoever has an epoch's key (XChaCha20-Poly1305, a random nonce in front).
+ * Sealing: an epoch's key for one member (a libsodium sealed box to its X25519 key), and small
+ * texts such as names for whoever has an epoch's key (XChaCha20-Poly1305, a random nonce in front).
  */
 import type { Grant, RecordBody, Sealed } from '../format/group-body.js'
 import { type PublicKey, keyBytes, toEpochId } from '../format/group-keys.js'
