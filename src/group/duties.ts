@@ -3,6 +3,8 @@
  * when there is none to write under. All of it may be done by several members at once; that is
  * superfluous, never wrong.
  */
+import { withDeadline } from '../base/deadline.js'
+import { FsError } from '../base/errors.js'
 import type { CorePin, Grant, Pin, Revocation } from '../format/group-body.js'
 import type { CoreKey, PublicKey, RecordHash } from '../format/group-keys.js'
 import { headOf } from '../format/group-author.js'
@@ -12,7 +14,6 @@ import { newEpoch } from '../keys/epoch.js'
 import type { EpochRing } from '../keys/epoch-ring.js'
 import { epochBody, sealText } from '../keys/sealing.js'
 import type { Group } from './group.js'
-import { FsError } from '../base/errors.js'
 
 /** Hashes in one acknowledgement: within the bounds of a record. */
 const MAX_ACKNOWLEDGED = 64
@@ -103,6 +104,48 @@ export async function admit(
   const name = epoch === null ? null : sealText(epoch, joiner.name)
   await group.append({ type: 'device-add', device: { ...joiner.grant, name } }, joiner.witness)
   await sealMissing(group, ring)
+}
+
+/**
+ * Waits until this device is a member and can read: what a device does that has just paired.
+ * @param options `ms`: how long; `signal`: ends it sooner
+ * @throws {FsError} ETIMEDOUT when nobody has admitted it (or refused, which it is not told);
+ *   the signal's reason
+ */
+export async function admitted(
+  group: Group,
+  ring: EpochRing,
+  options: { readonly ms: number; readonly signal?: AbortSignal }
+): Promise<void> {
+  const isReady = async (): Promise<boolean> => {
+    await ring.adopt(group.membership.epochs)
+    if (!group.isActive) return false
+    return group.device?.role === 'blind' || ring.currentEpoch !== null
+  }
+  const what = 'being admitted by the inviting device'
+  await withDeadline({ ...options, what }, async (signal) => {
+    while (!(await isReady())) await changeOf(group, signal)
+  })
+  await acknowledge(group)
+}
+
+/** The next change of the membership. */
+function changeOf(group: Group, signal: AbortSignal): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const end = (): void => {
+      stop()
+      signal.removeEventListener('abort', onAbort)
+    }
+    const onAbort = (): void => {
+      end()
+      reject(signal.reason instanceof Error ? signal.reason : new FsError('EINTR', 'ended'))
+    }
+    const stop = group.onChange(() => {
+      end()
+      resolve()
+    })
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
 }
 
 /**
