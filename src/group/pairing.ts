@@ -132,8 +132,8 @@ export class Invite {
   /**
    * Admits the joiner that answered, if these are its digits. The invite is over either way.
    * @param digits as the joining device shows them; ignored for a bearer invite
-   * @throws {FsError} EACCES when they are others; ETIMEDOUT when it is too late; EAGAIN when nobody
-   *   has answered yet; as `Group.append`
+   * @throws {FsError} EACCES when they are others; ETIMEDOUT when it is too late; EAGAIN when
+   *   nobody has answered yet; as `Group.append`
    */
   async confirm(digits: string): Promise<Joiner> {
     if (this.leftMs === 0 || this.#isUsed) throw over()
