@@ -51,7 +51,8 @@ interface CoreKeys {
 /** The epoch keys that a cipher may use; read at each call, so a new epoch counts at once. */
 export interface EpochSource {
   readonly epochs: readonly EpochKey[]
-  readonly currentEpoch: EpochKey
+  /** null: this device has no key yet, or never gets one; it can not write. */
+  readonly currentEpoch: EpochKey | null
 }
 
 /**
@@ -86,6 +87,7 @@ export function createBlockCipher(source: EpochSource): BlockCipher {
     padding: () => CIPHER_OVERHEAD_BYTES,
     encrypt: (index, block, _fork, context) => {
       const epoch = source.currentEpoch
+      if (epoch === null) throw new FsError('EACCES', 'this device has no epoch key to write under')
       const keys = keysFor(context, epoch)
       const body = block.subarray(CIPHER_OVERHEAD_BYTES)
       const nonce = block.subarray(NONCE_AT, CIPHER_OVERHEAD_BYTES)
@@ -121,7 +123,7 @@ function epochOfBlock(
     throw refused(index, context, `has cipher version ${block[0]}: a newer pcfs wrote it`)
   }
   const id = block.subarray(1, NONCE_AT)
-  const epoch = source.currentEpoch.id.equals(id)
+  const epoch = source.currentEpoch?.id.equals(id)
     ? source.currentEpoch
     : source.epochs.find((known) => known.id.equals(id))
   if (epoch === undefined) {

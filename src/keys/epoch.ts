@@ -19,12 +19,21 @@ export interface EpochKey {
 }
 
 /**
+ * What records say of an epoch's key, so that whoever opens a seal knows that it is that key.
+ * @param drive drive id, 32 bytes
+ * @param key epoch key, 32 bytes
+ */
+export function epochCommitment(drive: Uint8Array, key: Buffer): Buffer {
+  return hashParts('epoch', [drive, key])
+}
+
+/**
  * An epoch from its key.
  * @param drive drive id, 32 bytes
  * @param key epoch key, 32 bytes; kept, not copied
  */
 export function epochOf(drive: Uint8Array, key: Buffer): EpochKey {
-  return { id: hashParts('epoch', [drive, key]).subarray(0, EPOCH_ID_BYTES), key }
+  return { id: epochCommitment(drive, key).subarray(0, EPOCH_ID_BYTES), key }
 }
 
 /** A fresh epoch of a drive. */

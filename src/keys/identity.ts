@@ -1,12 +1,26 @@
 /**
- * Identity: 24 words make the identity key, which attests this device's signing key and (later)
- * signs genesis and recovery records. The words leave this module once, at `init`; the seed and the
- * identity's secret key are wiped before it returns.
+ * Identity: 24 words make the identity key, which founds a drive and admits devices when all others
+ * are lost. The words leave this module once, at `init`; the seed and the identity's secret keys
+ * are in memory only while `usePhrase` runs, and wiped before it returns.
  */
 import { FsError } from '../base/errors.js'
-import { newEpoch } from './epoch.js'
+import type { Role } from '../format/group-body.js'
+import { nextStatement } from '../format/group-author.js'
+import { toCoreKey, toPublicKey } from '../format/group-keys.js'
+import type { GroupRecord } from '../format/group-record.js'
+import { recordSetOf } from '../format/membership-set.js'
+import { type EpochKey, newEpoch } from './epoch.js'
 import type { Keyring } from './keyring.js'
-import { newBoxPair, newSigningPair, wipe } from './secrets.js'
+import { grantOf, recordVerifier, signRecord } from './record-signing.js'
+import { epochBody, sealText } from './sealing.js'
+import {
+  type KeyPair,
+  boxPairFrom,
+  hashParts,
+  newBoxPair,
+  newSigningPair,
+  wipe
+} from './secrets.js'
 import IdentityKey from 'keet-identity-key'
 
 /** Words of a phrase. */
@@ -29,33 +43,81 @@ export interface NewIdentity {
   readonly phrase: string
 }
 
+/** The key pairs of one generation of a device. */
+export type DeviceKeys = Pick<
+  Keyring,
+  'signing' | 'noise' | 'box' | 'groupWriter' | 'db' | 'blobs' | 'projection'
+>
+
+/** Fresh key pairs. */
+export function newDeviceKeys(): DeviceKeys {
+  return {
+    signing: newSigningPair(),
+    noise: newSigningPair(),
+    box: newBoxPair(),
+    groupWriter: newSigningPair(),
+    db: newSigningPair(),
+    blobs: newSigningPair(),
+    projection: newSigningPair()
+  }
+}
+
 /**
- * Makes the first device of a drive: keys, attestation, epoch 1. Nothing is written.
+ * Makes the first device of a drive: keys, genesis (signed by the phrase) and the first epoch,
+ * which are in the keyring's `origin`. Nothing is written.
  * @throws {FsError} EINVAL when the phrase is not 24 valid words
  */
 export async function createIdentity(options: IdentityOptions): Promise<NewIdentity> {
+  const { coreKeyOf, deviceName } = options
   const phrase = normalizePhrase(options.phrase ?? IdentityKey.generateMnemonic())
-  const signing = newSigningPair()
-  const groupWriter = newSigningPair()
-  const { identity, attestation } = await attest(phrase, signing.publicKey)
-  const drive = options.coreKeyOf(groupWriter.publicKey)
+  const keys = newDeviceKeys()
+  const drive = coreKeyOf(keys.groupWriter.publicKey)
   const epoch = newEpoch(drive)
-  const keyring: Keyring = {
-    drive,
-    deviceName: options.deviceName,
-    identity,
-    attestation,
-    signing,
-    noise: newSigningPair(),
-    box: newBoxPair(),
-    groupWriter,
-    db: newSigningPair(),
-    blobs: newSigningPair(),
-    projection: newSigningPair(),
-    epochs: [epoch],
-    currentEpoch: epoch
-  }
-  return { keyring, phrase }
+  return usePhrase(phrase, async (identity) => {
+    const founding = found({ keys, drive, epoch, identity, deviceName, coreKeyOf })
+    const keyring = {
+      ...keys,
+      drive,
+      deviceName,
+      role: 'personal' as Role,
+      identity: identity.publicKey,
+      origin: founding.map(({ bytes }) => bytes),
+      epochs: [epoch],
+      currentEpoch: epoch
+    }
+    return { keyring, phrase }
+  })
+}
+
+interface Founding extends IdentityOptions {
+  readonly keys: DeviceKeys
+  readonly drive: Buffer
+  readonly epoch: EpochKey
+  readonly identity: Phrase
+}
+
+/** Genesis, and the record of the first epoch behind it. */
+function found(founding: Founding): readonly GroupRecord[] {
+  const { keys, drive, epoch, identity, deviceName, coreKeyOf } = founding
+  const where = { drive: toCoreKey(drive), identity: toPublicKey(identity.publicKey) }
+  const author = toPublicKey(keys.signing.publicKey)
+  const name = sealText(epoch, deviceName)
+  const device = grantOf(keys, { role: 'personal', name, coreKeyOf })
+  const recoveryBox = toPublicKey(identity.recoveryBox.publicKey)
+  const empty = recordSetOf([], where, recordVerifier)
+  const genesis = signRecord(
+    nextStatement(empty, author, {
+      type: 'genesis',
+      identity: where.identity,
+      recoveryBox,
+      device
+    }),
+    keys.signing,
+    identity.sign
+  )
+  const set = recordSetOf([genesis], where, recordVerifier)
+  const body = epochBody({ drive, epoch, recipients: [device], recoveryBox })
+  return [genesis, signRecord(nextStatement(set, author, body), keys.signing)]
 }
 
 /**
@@ -75,45 +137,44 @@ export function normalizePhrase(phrase: string): string {
  * @throws {FsError} EINVAL when the phrase is not valid
  */
 export async function identityOf(phrase: string): Promise<Buffer> {
-  return withIdentity(normalizePhrase(phrase), (key) => Promise.resolve(copyOf(key)))
+  return usePhrase(phrase, ({ publicKey }) => Promise.resolve(publicKey))
 }
 
-/** Whether a keyring's attestation is what its identity signed for its signing key. */
-export function isAttested(keyring: Keyring): boolean {
-  const verified = IdentityKey.verify(keyring.attestation, null, {
-    expectedIdentity: keyring.identity,
-    expectedDevice: keyring.signing.publicKey
-  })
-  return verified !== null
+/** What a phrase can do while it is in memory. */
+export interface Phrase {
+  /** The identity's public key, 32 bytes. */
+  readonly publicKey: Buffer
+  /** Epoch keys are sealed to it: it opens them all. Wiped when `usePhrase` returns. */
+  readonly recoveryBox: KeyPair
+  /** Signs for the identity: the witness of genesis and recover. */
+  readonly sign: (signed: Buffer) => Buffer
 }
 
-async function attest(
-  phrase: string,
-  devicePublicKey: Buffer
-): Promise<{ identity: Buffer; attestation: Buffer }> {
-  return withIdentity(phrase, async (key) => ({
-    identity: copyOf(key),
-    attestation: await key.bootstrap(devicePublicKey)
-  }))
-}
-
-/** Runs with the identity's secrets in memory, and wipes them behind it. */
-async function withIdentity<T>(phrase: string, use: (key: IdentityKey) => Promise<T>): Promise<T> {
-  const seed = await IdentityKey.deriveSeed(phrase).catch((cause: unknown) => {
+/**
+ * Runs with the phrase's secrets in memory, and wipes them behind it.
+ * @param use must not keep what it gets, but for public keys
+ * @throws {FsError} EINVAL when the phrase is not 24 valid words
+ */
+export async function usePhrase<T>(words: string, use: (phrase: Phrase) => Promise<T>): Promise<T> {
+  const seed = await IdentityKey.deriveSeed(normalizePhrase(words)).catch((cause: unknown) => {
     throw new FsError('EINVAL', 'the recovery phrase has a wrong or misspelled word', { cause })
   })
+  const boxSeed = hashParts('pcfs recovery box', [seed])
+  const recoveryBox = boxPairFrom(boxSeed)
   try {
     const key = await IdentityKey.from({ seed })
     try {
-      return await use(key)
+      return await use({
+        publicKey: Buffer.from(key.identityPublicKey),
+        recoveryBox,
+        sign: (signed) => IdentityKey.attestData(signed, key.identityKeyPair)
+      })
     } finally {
       key.clear()
     }
   } finally {
     wipe(seed)
+    wipe(boxSeed)
+    wipe(recoveryBox.secretKey)
   }
-}
-
-function copyOf(key: IdentityKey): Buffer {
-  return Buffer.from(key.identityPublicKey)
 }

@@ -8,7 +8,8 @@
  */
 import { FsError } from '../base/errors.js'
 import { type EpochKey, epochOf } from './epoch.js'
-import { type KeyPair, isSigningPair } from './secrets.js'
+import { type KeyPair, isBoxPair, isSigningPair } from './secrets.js'
+import type { Role } from '../format/group-body.js'
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -23,12 +24,17 @@ const LIMIT_BYTES = 1024 * 1024
 export interface Keyring {
   /** Drive id, 32 bytes; the same on all devices of a person. */
   readonly drive: Buffer
-  /** This device's name as given at `init`. */
+  /** This device's name as given at `init` or `join`. */
   readonly deviceName: string
+  /** What this device may do, as it was admitted; the group's records decide. */
+  readonly role: Role
   /** The phrase's identity public key, 32 bytes. */
   readonly identity: Buffer
-  /** Attestation of the signing key by the identity (a keet-identity-key proof). */
-  readonly attestation: Buffer
+  /**
+   * Group records that this device signed before it had a store: of the first device genesis and
+   * its epoch, of a recovered one its `recover`. Its group core begins with them.
+   */
+  readonly origin: readonly Buffer[]
   /** Ed25519; signs group records; its public key is the device's id. */
   readonly signing: KeyPair
   /** Ed25519; the swarm's Noise key pair. */
@@ -43,16 +49,18 @@ export interface Keyring {
   readonly blobs: KeyPair
   /** Ed25519; signs the plain projection's core, which other devices do not replicate. */
   readonly projection: KeyPair
-  /** Known epochs, oldest first; at least one. */
+  /** Known epochs, oldest first; none before the group has sealed one to this device. */
   readonly epochs: readonly EpochKey[]
-  /** The epoch that this device writes under; one of `epochs`. */
-  readonly currentEpoch: EpochKey
+  /** The epoch that this device writes under, one of `epochs`; null: none. */
+  readonly currentEpoch: EpochKey | null
 }
 
 /** The names of the key pairs in the file, and which of them sign. */
 const PAIRS = ['signing', 'noise', 'box', 'groupWriter', 'db', 'blobs', 'projection'] as const
 
 type PairName = (typeof PAIRS)[number]
+
+const ROLES: readonly Role[] = ['personal', 'cloud', 'blind']
 
 /** Writes a keyring, replacing the file. Durable when it resolves. */
 export async function writeKeyring(path: string, keyring: Keyring): Promise<void> {
@@ -141,10 +149,11 @@ function encodeKeyring(keyring: Keyring): string {
     drive: keyring.drive.toString('hex'),
     deviceName: keyring.deviceName,
     identity: keyring.identity.toString('hex'),
-    attestation: keyring.attestation.toString('hex'),
+    role: keyring.role,
+    origin: keyring.origin.map((record) => record.toString('hex')),
     pairs,
     epochs: keyring.epochs.map(({ key }) => key.toString('hex')),
-    currentEpoch: keyring.currentEpoch.id.toString('hex')
+    currentEpoch: keyring.currentEpoch?.id.toString('hex') ?? null
   }
   return `${JSON.stringify(fields, null, 2)}\n`
 }
@@ -157,9 +166,11 @@ function decodeKeyring(path: string, text: string): Keyring {
   }
   const drive = file.bytes('drive', 32)
   const epochs = file.list('epochs').map((key) => epochOf(drive, file.hex('epochs', key, 32)))
-  const currentId = file.bytes('currentEpoch', 8)
-  const currentEpoch = epochs.find(({ id }) => id.equals(currentId))
-  if (currentEpoch === undefined) throw damaged(path, 'its current epoch is missing')
+  const currentId = file.isNull('currentEpoch') ? null : file.bytes('currentEpoch', 8)
+  const currentEpoch = epochs.find(({ id }) => currentId?.equals(id)) ?? null
+  if (currentId !== null && currentEpoch === null) {
+    throw damaged(path, 'its current epoch is missing')
+  }
   const pairs = file.object('pairs')
   const pair = (name: PairName): KeyPair => {
     const fields = pairs.object(name)
@@ -168,14 +179,16 @@ function decodeKeyring(path: string, text: string): Keyring {
       publicKey: fields.bytes('publicKey', 32),
       secretKey: fields.bytes('secretKey', secretBytes)
     }
-    if (name !== 'box' && !isSigningPair(keys)) throw damaged(path, `the pair ${name} disagrees`)
+    const isPair = name === 'box' ? isBoxPair(keys) : isSigningPair(keys)
+    if (!isPair) throw damaged(path, `the pair ${name} disagrees`)
     return keys
   }
   return {
     drive,
     deviceName: file.string('deviceName'),
     identity: file.bytes('identity', 32),
-    attestation: file.bytes('attestation'),
+    role: file.oneOf('role', ROLES),
+    origin: file.list('origin').map((record) => file.hex('origin', record)),
     signing: pair('signing'),
     noise: pair('noise'),
     box: pair('box'),
@@ -233,6 +246,17 @@ class Fields {
   list(name: string): readonly unknown[] {
     const value = this.#value[name]
     if (!Array.isArray(value)) throw damaged(this.#path, `${name} is no list`)
+    return value
+  }
+
+  isNull(name: string): boolean {
+    return this.#value[name] === null
+  }
+
+  oneOf<T extends string>(name: string, values: readonly T[]): T {
+    const text = this.string(name)
+    const value = values.find((known) => known === text)
+    if (value === undefined) throw damaged(this.#path, `${name} has an unknown value`)
     return value
   }
 

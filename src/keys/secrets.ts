@@ -50,6 +50,35 @@ export function isSigningPair(pair: KeyPair): boolean {
   return publicKey.equals(pair.publicKey)
 }
 
+/** The X25519 pair that a secret of 32 bytes stands for. */
+export function boxPairFrom(seed: Buffer): KeyPair {
+  const publicKey = Buffer.alloc(sodium.crypto_box_PUBLICKEYBYTES)
+  const secretKey = Buffer.alloc(sodium.crypto_box_SECRETKEYBYTES)
+  sodium.crypto_box_seed_keypair(publicKey, secretKey, seed)
+  return { publicKey, secretKey }
+}
+
+/** Whether the public key belongs to the secret key of an X25519 pair. */
+export function isBoxPair(pair: KeyPair): boolean {
+  if (pair.secretKey.length !== sodium.crypto_box_SECRETKEYBYTES) return false
+  const publicKey = Buffer.alloc(sodium.crypto_box_PUBLICKEYBYTES)
+  sodium.crypto_scalarmult_base(publicKey, pair.secretKey)
+  return publicKey.equals(pair.publicKey)
+}
+
+/** Signs bytes with an Ed25519 pair. */
+export function signBytes(message: Buffer, pair: KeyPair): Buffer {
+  const signature = Buffer.alloc(sodium.crypto_sign_BYTES)
+  sodium.crypto_sign_detached(signature, message, pair.secretKey)
+  return signature
+}
+
+/** Whether an Ed25519 key signed these bytes. */
+export function isSignedBy(publicKey: Buffer, message: Buffer, signature: Buffer): boolean {
+  if (signature.length !== sodium.crypto_sign_BYTES) return false
+  return sodium.crypto_sign_verify_detached(signature, message, publicKey)
+}
+
 /** Overwrites a secret in memory. */
 export function wipe(secret: Buffer): void {
   sodium.sodium_memzero(secret)

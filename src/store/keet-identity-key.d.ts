@@ -11,10 +11,10 @@ declare module 'keet-identity-key' {
       attestedData: Buffer | null,
       options?: { expectedIdentity?: Buffer; expectedDevice?: Buffer }
     ): { identityPublicKey: Buffer; devicePublicKey: Buffer } | null
+    /** A proof that the key pair, an identity's own, signed data. */
+    static attestData(data: Buffer, keyPair: { publicKey: Buffer; secretKey: Buffer }): Buffer
     readonly identityPublicKey: Buffer
-    readonly keyChain: { readonly seed: Buffer }
-    /** The proof that this identity admits a device's signing key. */
-    bootstrap(devicePublicKey: Buffer): Promise<Buffer>
+    readonly identityKeyPair: { readonly publicKey: Buffer; readonly secretKey: Buffer }
     /** Overwrites the secrets. */
     clear(): void
   }

@@ -9,6 +9,7 @@ import { Announcer } from './announce.js'
 import { Appender, type StoreCipher } from './appender.js'
 import { Core, type CoreKeyPair, manifestOf } from './core.js'
 import { openError, writeError } from './errors.js'
+import { Log } from './log.js'
 import { WalBarrier } from './wal.js'
 import Corestore from 'corestore'
 import CoreStorage from 'hypercore-storage'
@@ -162,6 +163,30 @@ export class Store {
       const session = this.#corestore.get({ key, ...(encryption !== null && { encryption }) })
       await session.ready()
       return new Core(session)
+    } catch (cause) {
+      throw openError(this.directory, cause)
+    }
+  }
+
+  /**
+   * Opens a core whose blocks are not encrypted, so that every carrier can read them; with its key
+   * pair it is ours, and only appended to through this. Closed before the store.
+   * @throws {FsError} EIO when its state on disk is damaged
+   */
+  async openLog(
+    source: { readonly keyPair: CoreKeyPair } | { readonly key: Buffer }
+  ): Promise<Log> {
+    if (!('keyPair' in source)) {
+      return new Log(await this.openRemoteCore({ key: source.key, encryption: null }))
+    }
+    try {
+      const root = this.#corestore.get({ manifest: manifestOf(source.keyPair.publicKey) })
+      await root.ready()
+      const session = root.session({ keyPair: source.keyPair })
+      await session.ready()
+      this.#announcer.hold(session)
+      await root.close()
+      return new Log(new Core(session))
     } catch (cause) {
       throw openError(this.directory, cause)
     }

@@ -21,7 +21,13 @@ t.test('whatever the bytes are, a format is read or refused with EIO', async () 
         golden.decode(bytes)
       } catch (error) {
         if (golden.name === 'seen-key') return
-        assert(error instanceof FsError && error.code === 'EIO', `${golden.name}: ${String(error)}`)
+        // Group records tell a newer version apart: their reader has to say so.
+        const isNewer = golden.name.startsWith('group-') && bytes[0] !== 1
+        const code = isNewer ? ['EIO', 'EPROTO'] : ['EIO']
+        assert(
+          error instanceof FsError && code.includes(error.code),
+          `${golden.name}: ${String(error)}`
+        )
       }
     }),
     { numRuns: 3_000 }

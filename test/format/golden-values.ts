@@ -1,4 +1,5 @@
 /** The values that the golden files are the bytes of. Never changed: a new case gets a new name. */
+import { GROUP_GOLDEN } from './group-golden.js'
 import {
   type Claim,
   claimOf,
@@ -205,6 +206,7 @@ const place = { parent: dirId, name: Buffer.from('in') }
 
 /** All golden files. */
 export const GOLDEN: readonly Golden[] = [
+  ...GROUP_GOLDEN,
   ofId('id-root', ROOT_ID),
   ofId('id-sequential', sequentialId(LAPTOP, 258)),
   ofId('id-derived', derivedId(sequentialId(LAPTOP, 258), { generation: DESKTOP, counter: 7 })),

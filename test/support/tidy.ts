@@ -35,7 +35,9 @@ const ROWS: Readonly<Record<string, number>> = {
 
 /** The one folder that imports each dependency; the others ask that folder. */
 const DOORS: Readonly<Record<string, string>> = {
+  autobase: 'group',
   b4a: 'format',
+  'blind-pairing': 'group',
   'compact-encoding': 'format',
   corestore: 'store',
   hyperbee: 'store',
@@ -49,6 +51,7 @@ const DOORS: Readonly<Record<string, string>> = {
   'keet-identity-key': 'keys',
   lmdb: 'union',
   pino: 'daemon',
+  qrcode: 'cli',
   'sodium-native': 'keys',
   'sub-encoder': 'store',
   yargs: 'cli'
