@@ -30,8 +30,11 @@ const MAX_BYTES_PER_RECIPIENT = 128
 export const MAX_RECIPIENTS = 64
 /** Most heads that one record tells; others are told by the author's next records. */
 export const MAX_HEADS = 32
-/** Greatest sequence of an author's record: a bound on what one member can make others store. */
-export const MAX_SEQUENCE = 65_535
+/**
+ * Greatest sequence of an author's record: a bound on what one member can make others keep. Who
+ * comes near it gives the device new keys, and with them a new chain.
+ */
+export const MAX_SEQUENCE = 16_383
 /** No encoded record is longer. */
 export const RECORD_LIMIT_BYTES = MAX_RECORD_BYTES + MAX_RECIPIENTS * MAX_BYTES_PER_RECIPIENT
 

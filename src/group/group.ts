@@ -244,9 +244,10 @@ export class Group {
     }
     const log = await this.#options.store.openLog({ key: keyBytes(key) })
     const reader = this.#add(log)
-    reader.follow(this.#cutOf(key))
-    // What is here already counts before anything else does.
-    await reader.read()
+    const cut = this.#cutOf(key)
+    // What is on this disk already counts at once: a restart forgets no revocation.
+    await reader.readHere(cut)
+    reader.follow(cut)
   }
 
   /** How many blocks of a group core are read; null: all. */

@@ -65,6 +65,12 @@ export class RecordLog {
     return this.#newer
   }
 
+  /** Reads what is on this disk before anything is fetched; see `limit` and `read`. */
+  async readHere(upTo: number | null): Promise<void> {
+    this.#upTo = upTo
+    await this.read(true)
+  }
+
   /** Fetches and reads from now on; see `limit`. */
   follow(upTo: number | null): void {
     this.#upTo = upTo
@@ -86,11 +92,11 @@ export class RecordLog {
 
   /**
    * Reads what is here, up to the first block that is not.
-   * @param isOwn our own records need no bound
+   * @param isTrusted no bound: our own records, and what was on this disk before
    * @throws {FsError} EIO when a block is damaged
    */
-  read(isOwn = false): Promise<void> {
-    return this.#mutex.run(() => this.#read(isOwn))
+  read(isTrusted = false): Promise<void> {
+    return this.#mutex.run(() => this.#read(isTrusted))
   }
 
   /** Ends reading and closes the log. */
@@ -101,12 +107,12 @@ export class RecordLog {
     await this.log.close()
   }
 
-  async #read(isOwn: boolean): Promise<void> {
+  async #read(isTrusted: boolean): Promise<void> {
     const end = Math.min(this.log.length, this.#upTo ?? MAX_BLOCKS, MAX_BLOCKS)
     const found: GroupRecord[] = []
     try {
       while (this.#next < end && !this.#isClosed && this.log.has(this.#next)) {
-        if (!isOwn && !this.#take()) break
+        if (!isTrusted && !this.#take()) break
         const block = await this.log.get(this.#next)
         if (block === null) break
         this.#next++

@@ -200,6 +200,9 @@ await test('a member that writes too fast is heard slowly; who writes rubbish is
   t.equal(activeCount(first.group.membership), 2)
   await first.group.append({ type: 'acknowledge', records: [] })
   await log.close()
+  await first.close()
+  const again = await openHome(t, first.keyring, first.directory)
+  t.equal(again.group.coreAlarms.newer, 1, 'what is on the disk is read at once')
 })
 
 await test('a newer version of pcfs among the members stops this one from writing', async (t) => {
