@@ -145,8 +145,8 @@ export class Author {
   }
 
   /**
-   * What makes `inoOf` and `idOf` work for nodes of any generation, usually nothing. To be journaled
-   * before their inos are used.
+   * What makes `inoOf` and `idOf` work for nodes of any generation, usually nothing. To be
+   * journaled before their inos are used.
    */
   introduce(ids: Iterable<NodeId>): Change[] {
     const changes: Change[] = []

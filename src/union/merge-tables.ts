@@ -159,11 +159,15 @@ export class MergeTables implements MergeState {
   }
 
   dir(node: NodeId): DirState | null {
-    return this.#json<DirState>(TABLE.dir, node)
+    const bytes = this.#bytes(TABLE.dir, node)
+    const state: DirState | null = bytes && JSON.parse(bytes.toString())
+    return state
   }
 
   conflict(node: NodeId): ConflictState | null {
-    return this.#json<ConflictState>(TABLE.conflict, node)
+    const bytes = this.#bytes(TABLE.conflict, node)
+    const state: ConflictState | null = bytes && JSON.parse(bytes.toString())
+    return state
   }
 
   spread(): Iterable<NodeId> {
@@ -194,7 +198,7 @@ export class MergeTables implements MergeState {
     const record = row?.record ?? this.record(node)
     if (!record) return null
     const bytes = this.index.meta(nameKeyOf(TABLE.entry, ino, nameKey))
-    const note: EntryNote | null = bytes && parse<EntryNote>(bytes)
+    const note: EntryNote | null = bytes && JSON.parse(bytes.toString())
     const isCopy = note !== null && note.copyOf !== null
     return {
       name: Buffer.from(nameKey, 'latin1'),
@@ -246,10 +250,9 @@ export class MergeTables implements MergeState {
     return liveLinks(record).some(({ place }) => this.isTangledDir(this.rowOf(place.parent)))
   }
 
-  #json<T>(prefix: string, node: NodeId): T | null {
+  #bytes(prefix: string, node: NodeId): Buffer | null {
     const ino = this.author.knownInoOf(node)
-    const value = ino === null ? null : this.index.meta(prefix + ino)
-    return value && parse<T>(value)
+    return ino === null ? null : this.index.meta(prefix + ino)
   }
 }
 
@@ -258,12 +261,6 @@ const NONE: Displaced = new Map()
 function setHas(set: Set<NodeId>, node: NodeId, value: Buffer | null): void {
   if (value === null) set.delete(node)
   else set.add(node)
-}
-
-/** Written by `toJson` and by nobody else. */
-function parse<T>(bytes: Buffer): T {
-  const value: T = JSON.parse(bytes.toString())
-  return value
 }
 
 /** The bytes of a value in these tables. */
@@ -277,6 +274,6 @@ export function encodeClaims(claims: readonly Standing[]): Buffer {
 }
 
 function decodeClaims(bytes: Buffer): Standing[] {
-  const pairs = parse<[string, string][]>(bytes)
+  const pairs: [string, string][] = JSON.parse(bytes.toString())
   return pairs.map(([node, link]) => ({ node: parseNodeId(node), link: toLinkId(link) }))
 }

@@ -29,7 +29,7 @@ export class ConflictCommit {
     const others = new Map<number, readonly NodeId[]>()
     const { tables, index, author } = this.merger.volume.parts
     if (!tables.isShared) return others
-    for (const ino of [...inos]) {
+    for (const ino of inos) {
       const row = index.node(ino)
       if (!row || !tables.isTangled(row)) continue
       const node = author.idOf(ino)

@@ -57,7 +57,7 @@ export interface FilesystemOptions {
   readonly alarms: Alarms
   readonly log: Logger
   readonly fault: FaultPoint
-  /** Names a generation's device in conflict copies. The same on all devices. Default: its number. */
+  /** Names a generation's device in conflict copies, the same on all devices. Default: a number. */
   readonly deviceName?: (generation: GenerationNumber) => string
 }
 

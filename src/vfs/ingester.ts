@@ -163,15 +163,15 @@ export class Ingester {
         this.parts.log.error({ err: error }, 'a commit failed and will be tried again')
         this.parts.alarms.raise(
           COMMIT_ALARM,
-          `what was written last is not in the store yet (${messageOf(error)}); ` +
-            'it is kept in the journal and tried again'
+          `what was written last is not in the store yet (${messageOf(error)}); it is kept in ` +
+            'the journal and tried again'
         )
         if (failure) failure.error = error
         waitMs = RETRY_MS
       }
     )
-    this.inFlightBytes = 0
     await this.#running
+    this.inFlightBytes = 0
     this.#running = null
     if (waitMs > 0 && !this.#closed) {
       this.#timer ??= setTimeout(() => {

@@ -120,7 +120,7 @@ export async function recover(parts: RecoveryParts): Promise<RecoveryReport> {
   return { entries: entries.length, files: adopted.length, damaged: read.damaged }
 }
 
-/** All changes that count, in order: of those that count only together, none where some are lost. */
+/** All changes that count, in order; of those that count only together all, or none. */
 function* wholeChanges(
   entries: readonly JournalEntry[]
 ): Generator<{ readonly seq: number; readonly changes: readonly Change[] }> {

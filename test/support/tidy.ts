@@ -35,7 +35,6 @@ const ROWS: Readonly<Record<string, number>> = {
 
 /** The one folder that imports each dependency; the others ask that folder. */
 const DOORS: Readonly<Record<string, string>> = {
-  autobase: 'group',
   b4a: 'format',
   'blind-pairing': 'group',
   'compact-encoding': 'format',

@@ -5,13 +5,7 @@
 import assert from 'node:assert'
 import { openSync, readSync, closeSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  BLOCK_BYTES,
-  EMPTY_MAP,
-  blocksOf,
-  lookup,
-  replaceBlocks
-} from '../../src/format/content-map.js'
+import { BLOCK_BYTES, EMPTY_MAP, lookup, replaceBlocks } from '../../src/format/content-map.js'
 import { parseNodeId, toGenerationNumber } from '../../src/format/ids.js'
 import type { GenerationNumber, NodeId } from '../../src/format/ids.js'
 import { decodeMap, encodeMap } from '../../src/format/map-codec.js'
@@ -27,7 +21,7 @@ import { Posix, type Seen } from './posix.js'
 import { TestVolume, type TestVolumeOptions } from './test-volume.js'
 
 /** Records asked for at once. */
-const PAGE = 2000
+const PAGE = 5000
 /** Inode numbers that no node has, for blocks that are read on behalf of others. */
 const FOREIGN_INO = 4094 * 2 ** 41
 const RECORD_BYTES = 112
@@ -250,9 +244,4 @@ export function kindsOf(shown: Shown): Shown {
     return [name, typeof each === 'string' ? 'file' : kindsOf(each)]
   })
   return Object.fromEntries(entries)
-}
-
-/** How many blocks a file of this size has. */
-export function blockCount(byteLength: number): number {
-  return blocksOf(byteLength)
 }

@@ -328,6 +328,34 @@ function asFolder(shown: Shown | string): Shown {
   return typeof shown === 'string' ? {} : shown
 }
 
+t.test(
+  'of a large batch that a kill -9 cut in the journal nothing is there, then all',
+  async (t) => {
+    const drive = await setUp(t)
+    await drive.exchange()
+    const { kernel } = drive.at(0)
+    for (let i = 0; i < 4000; i++) await kernel.mkdir(1, `directory ${i}`, 0o755)
+    await drive.at(0).fs.ingester.flush()
+    const { journal } = drive.at(1).fs.volume.parts
+    const append = journal.append.bind(journal)
+    let large = 0
+    journal.append = (payload) => {
+      if (payload.length > 100_000 && ++large > 1) throw new Error('killed')
+      return append(payload)
+    }
+    await t.rejects(drive.ship(0, 1, 4000), /killed/)
+    await drive.at(1).crash()
+    t.strictSame(await drive.at(1).kernel.readdir(1), [], 'nothing')
+    drive.forgetShipped(1)
+    const startMs = performance.now()
+    await drive.ship(0, 1, 4000)
+    t.comment(`4,000 new directories shipped and taken in: ${performance.now() - startMs} ms`)
+    t.equal((await drive.at(1).kernel.readdir(1)).length, 4000)
+    await drive.at(1).crash()
+    t.equal((await drive.at(1).kernel.readdir(1)).length, 4000)
+  }
+)
+
 t.test('an empty commit follows what was taken in: it is not this device’s', async (t) => {
   const drive = await setUp(t)
   await write(drive, 0, 'f', 'base')
