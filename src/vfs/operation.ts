@@ -148,8 +148,7 @@ export class Operation {
     if (record === null) return this.#namesOfCopy(node)
     if (record.kind === 'dir') {
       const place = shownState(this.#tables).placeOf(node)
-      const shown = place && this.shownAt(place)
-      return shown ? [shown] : []
+      return place ? [{ dir: place.parent, entry: place.entry }] : []
     }
     const found: Shown[] = []
     for (const { place } of liveLinks(record)) {

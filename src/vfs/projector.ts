@@ -176,7 +176,9 @@ export class Projector {
     for (let at = ino; at !== 1;) {
       const row = index.node(at)
       const shown = tables.isShared ? shownState(tables).placeOf(author.idOf(at)) : null
-      const place = shown ?? (row && livePlaceOf(row))
+      const place = shown
+        ? { parent: shown.parent, name: shown.entry.name }
+        : row && livePlaceOf(row)
       if (!place || names.length > 4096) return null
       names.unshift(place.name)
       at = author.inoOf(place.parent)
