@@ -112,7 +112,10 @@ class Run {
         tally.refused++
       }
     }
-    for (let round = 0; round < 2; round++) await this.drive.exchange()
+    for (let round = 0; round < 2; round++) {
+      await this.drive.exchange()
+      await this.drive.settle()
+    }
     await this.check()
   }
 
