@@ -271,8 +271,8 @@ class DeltaWriter {
   ): Counts {
     let entries = before?.entries ?? 0
     let subdirs = before?.subdirs ?? 0
-    if (!before) {
-      // It was not known as a directory, but names in it may have been.
+    if (!before && this.tables.claimCount(this.tables.author.idOf(ino)) > 0) {
+      // It was not known as a directory, but names in it were.
       for (const { dtype } of this.tables.index.children(ino)) {
         entries++
         if (dtype === TYPE_BITS.dir >> 12) subdirs++

@@ -150,7 +150,8 @@ export class Projector {
     const folder = this.#pathOf(place.parent)
     if (!folder) return
     const { index } = this.parts.volume.parts
-    const dirent = index.dirent(place.parent, place.name)
+    // Its directory may be shown as one with another.
+    const dirent = index.dirent(this.#shownAs(place.parent), place.name)
     const path = [...folder, nameBytes(place.name)]
     const row = dirent && index.node(dirent.ino)
     // What lay below this name before is taken out first; then the tree as it is goes in.
@@ -167,6 +168,11 @@ export class Projector {
       batch = []
     }
     if (batch.length > 0) await this.parts.store.project(batch, null)
+  }
+
+  #shownAs(dir: number): number {
+    const { author, tables } = this.parts.volume.parts
+    return tables.isShared ? author.inoOf(tables.hostOf(author.idOf(dir))) : dir
   }
 
   /** The names from the root to a directory; null when it is gone. */

@@ -102,6 +102,11 @@ export class Remote {
     return { changed: merged.length - held.length, held: held.length, aheadMs }
   }
 
+  /** Nodes whose news waits for a commit, or for a removed file to be closed. */
+  get heldCount(): number {
+    return this.#held
+  }
+
   /** Tries again what is held. To be called when something was committed. */
   retry(): void {
     if (this.#held === 0 || this.#closed) return

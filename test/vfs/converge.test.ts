@@ -16,8 +16,10 @@ const SEED = Number(process.env['PCFS_SEED'] ?? 20261123)
 const SIZE = 8
 
 type Step = { readonly device: number } & (
-  | { readonly op: 'write' | 'mkdir' | 'remove' | 'touch' | 'chmod'; readonly path: string }
-  | { readonly op: 'rename' | 'link'; readonly path: string; readonly to: string }
+  | { readonly op: 'write' | 'mkdir'; readonly path: string }
+  /** Of what is there, copies too: the one that the number picks. */
+  | { readonly op: 'rewrite' | 'remove' | 'touch' | 'chmod'; readonly pick: number }
+  | { readonly op: 'rename' | 'link'; readonly pick: number; readonly to: string }
   | { readonly op: 'ship'; readonly to: number; readonly batch: number }
   | { readonly op: 'crash' | 'commit' }
 )
@@ -32,34 +34,36 @@ const path = fc
   )
   .map((names) => names.join('/'))
 
+const pick = fc.nat(1000)
+const making = fc.constantFrom<'write' | 'mkdir'>('write', 'write', 'mkdir')
+const changing = fc.constantFrom<'rewrite' | 'remove' | 'touch' | 'chmod'>(
+  'rewrite',
+  'rewrite',
+  'rewrite',
+  'remove',
+  'remove',
+  'touch',
+  'chmod'
+)
+const moving = fc.constantFrom<'rename' | 'link'>('rename', 'rename', 'rename', 'link')
+
 const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ op: making, device, path }) },
+  { weight: 8, arbitrary: fc.record({ op: changing, device, pick }) },
+  { weight: 5, arbitrary: fc.record({ op: moving, device, pick, to: path }) },
   {
-    weight: 10,
+    weight: 3,
     arbitrary: fc.record({
-      op: fc.constantFrom('write', 'write', 'mkdir', 'mkdir', 'remove', 'touch', 'chmod'),
-      device,
-      path
-    })
-  },
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      op: fc.constantFrom('rename', 'rename', 'link'),
-      device,
-      path,
-      to: path
-    })
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      op: fc.constant('ship'),
+      op: fc.constant<'ship'>('ship'),
       device,
       to: device,
       batch: fc.constantFrom(1, 1000)
     })
   },
-  { weight: 1, arbitrary: fc.record({ op: fc.constantFrom('crash', 'commit'), device }) }
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constantFrom<'crash' | 'commit'>('crash', 'commit'), device })
+  }
 )
 
 /** What must be there at the end. */
@@ -108,7 +112,10 @@ class Run {
         tally.refused++
       }
     }
-    for (let round = 0; round < 2; round++) await this.drive.exchange()
+    for (let round = 0; round < 2; round++) {
+      await this.drive.exchange()
+      await this.drive.settle()
+    }
     await this.check()
   }
 
@@ -153,12 +160,15 @@ class Run {
 
   async #operation(each: Exclude<Step, { op: 'ship' | 'crash' | 'commit' }>): Promise<void> {
     const { kernel } = this.drive.at(each.device)
-    const at = await this.#walk(each.device, each.path)
+    const picked = 'path' in each ? each.path : await this.#picked(each.device, each.pick)
+    if (picked === null) return
+    const at = await this.#walk(each.device, picked)
     switch (each.op) {
       case 'mkdir':
         await kernel.mkdir(at.dir, at.name, 0o755)
         return
       case 'write':
+      case 'rewrite':
         return this.#write(each.device, at)
       case 'remove': {
         const found = await kernel.lookup(at.dir, at.name)
@@ -177,18 +187,19 @@ class Run {
       }
       case 'link':
       case 'rename':
-        return this.#rename(each, at)
+        return this.#rename(each, picked, at)
     }
   }
 
   async #rename(
     each: Extract<Step, { op: 'rename' | 'link' }>,
+    from: string,
     at: { dir: number; name: string }
   ): Promise<void> {
     const { kernel } = this.drive.at(each.device)
     const to = await this.#walk(each.device, each.to)
     // The kernel refuses a directory that would be in itself.
-    if (each.to === each.path || each.to.startsWith(`${each.path}/`)) return
+    if (each.to === from || each.to.startsWith(`${from}/`)) return
     const source = await kernel.lookup(at.dir, at.name)
     const target = await kernel.lookup(to.dir, to.name).catch(() => null)
     if (each.op === 'link') {
@@ -220,6 +231,21 @@ class Run {
   async #read(index: number, { ino, mode, size }: Attr): Promise<string> {
     if ((mode & 0o170000) !== 0o100000) return ''
     return (await this.drive.at(index).kernel.read(ino, 0, size)).toString()
+  }
+
+  /** One of the paths that a device shows. */
+  async #picked(index: number, number: number): Promise<string | null> {
+    const { kernel } = this.drive.at(index)
+    const paths: string[] = []
+    const list = async (dir: number, prefix: string): Promise<void> => {
+      for (const each of (await kernel.readdir(dir)).sort()) {
+        const { ino, mode } = await kernel.lookup(dir, each)
+        paths.push(prefix + each)
+        if ((mode & 0o170000) === 0o040000) await list(ino, `${prefix}${each}/`)
+      }
+    }
+    await list((await kernel.lookup(1, this.#root)).ino, '')
+    return paths[number % paths.length] ?? null
   }
 
   async #walk(index: number, text: string): Promise<{ dir: number; name: string }> {

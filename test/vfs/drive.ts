@@ -5,6 +5,7 @@
 import assert from 'node:assert'
 import { openSync, readSync, closeSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BLOCK_BYTES, EMPTY_MAP, lookup, replaceBlocks } from '../../src/format/content-map.js'
 import { parseNodeId, toGenerationNumber } from '../../src/format/ids.js'
 import type { GenerationNumber, NodeId } from '../../src/format/ids.js'
@@ -109,6 +110,16 @@ export class TestDrive {
       }
       for (const volume of this.volumes) await volume.fs.ingester.flush()
     }
+  }
+
+  /** Until nothing is held any more: no file is open, and the kernels forget. */
+  async settle(): Promise<void> {
+    for (let tries = 0; tries < 100; tries++) {
+      for (const { kernel } of this.volumes) kernel.forgetAll()
+      if (this.volumes.every(({ fs }) => fs.remote.heldCount === 0)) return
+      await sleep(20)
+    }
+    throw new Error('something is held for ever')
   }
 
   /** What a device shows, from a fresh look. */
