@@ -127,6 +127,7 @@ export class Filesystem {
       log,
       limits: options.history,
       isOpen: (ino) => this.volume.orphans.has(ino),
+      mayClear: () => !this.volume.parts.tables.isShared,
       apply
     })
     this.projector = new Projector({ volume: this.volume, store, log })

@@ -41,6 +41,11 @@ export interface HistoryParts {
   readonly limits: HistoryLimits
   /** Whether a removed file is still open, so that its blocks may still be read. */
   readonly isOpen: (ino: number) => boolean
+  /**
+   * Whether old blocks may go. Not while other devices may still use them: a version of theirs, or
+   * a conflict copy, can point into this device's blocks, and what they have seen is not known yet.
+   */
+  readonly mayClear: () => boolean
   /** Journals and applies changes. */
   readonly apply: (changes: readonly Change[]) => void
 }
@@ -205,6 +210,7 @@ export class History {
   }
 
   async #clearOld(): Promise<void> {
+    if (!this.parts.mayClear()) return
     const { budgetBytes, keepRunMs } = this.parts.limits
     const nowRunMs = this.#nowRunMs()
     for (;;) {
