@@ -1,5 +1,6 @@
 /** How much of the disk history and cache may take; every bound has a name here. */
 import { statfsSync } from 'node:fs'
+import type { BackgroundLimits } from '../vfs/background-readers.js'
 import type { HistoryLimits } from '../vfs/history.js'
 import type { Environment } from './config.js'
 
@@ -10,11 +11,34 @@ const DAY_MS = 24 * 60 * 60 * 1000
 export interface Limits {
   readonly history: HistoryLimits
   readonly cacheBudgetBytes: number
+  readonly background: BackgroundLimits
 }
+
+/** Processes that read whatever they find, as /proc/PID/comm has them: 15 characters at most. */
+const BACKGROUND_READERS = [
+  'baloo_file',
+  'baloo_file_extr',
+  'ffmpegthumbnail',
+  'gdk-pixbuf-thum',
+  'localsearch-3',
+  'localsearch-ext',
+  'plocate-build',
+  'recollindex',
+  'totem-video-thu',
+  'tracker-extract',
+  'tracker-miner-f',
+  'tumblerd',
+  'updatedb',
+  'updatedb.mlocat',
+  'updatedb.plocat'
+]
+const BACKGROUND_BYTES = 256 * 1024 * 1024
 
 /**
  * The bounds of a home: history 10 % of its disk and 30 days of running time, cache the smaller of
- * 4 GiB and 10 %. `PCFS_HISTORY_BYTES`, `PCFS_HISTORY_MS` and `PCFS_CACHE_BYTES` say otherwise.
+ * 4 GiB and 10 %, background readers 256 MiB an hour. `PCFS_HISTORY_BYTES`, `PCFS_HISTORY_MS`,
+ * `PCFS_CACHE_BYTES`, `PCFS_BACKGROUND_BYTES` and `PCFS_BACKGROUND_READERS` (names separated by
+ * commas) say otherwise.
  * @param home the disk that counts
  */
 export function limitsOf(home: string, env: Environment): Limits {
@@ -25,7 +49,11 @@ export function limitsOf(home: string, env: Environment): Limits {
       budgetBytes: numberOf(env['PCFS_HISTORY_BYTES'], tenth),
       keepRunMs: numberOf(env['PCFS_HISTORY_MS'], 30 * DAY_MS)
     },
-    cacheBudgetBytes: numberOf(env['PCFS_CACHE_BYTES'], Math.min(4 * GIB, tenth))
+    cacheBudgetBytes: numberOf(env['PCFS_CACHE_BYTES'], Math.min(4 * GIB, tenth)),
+    background: {
+      names: new Set(env['PCFS_BACKGROUND_READERS']?.split(',') ?? BACKGROUND_READERS),
+      hourlyBytes: numberOf(env['PCFS_BACKGROUND_BYTES'], BACKGROUND_BYTES)
+    }
   }
 }
 

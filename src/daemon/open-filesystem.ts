@@ -2,6 +2,7 @@
  * Wires the filesystem up: native session, store thread, index, vfs, dispatcher; opens upward and
  * closes downward.
  */
+import { readFileSync } from 'node:fs'
 import { Alarms } from '../base/alarms.js'
 import { openInSteps, type CloseStack } from '../base/close-stack.js'
 import type { Clock } from '../base/clock.js'
@@ -109,6 +110,15 @@ class MountedFilesystem implements Filesystem {
   }
 }
 
+/** The name of a process, or null when it is gone or not ours to see. */
+function processName(pid: number): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+  } catch {
+    return null
+  }
+}
+
 function mountSession(native: Native, options: FilesystemOptions, onWork: () => void): Session {
   const { allowOther, suid, dev } = options.config
   return native.mount(
@@ -127,6 +137,7 @@ function mountSession(native: Native, options: FilesystemOptions, onWork: () => 
 function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index: Index }): Vfs {
   const { native, session, store, info, index, alarms } = parts
   const { home, config, log, fault } = options
+  const limits = limitsOf(home.root, process.env)
   return new Vfs({
     journalDirectory: home.journal,
     spoolDirectory: home.spool,
@@ -143,7 +154,8 @@ function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index
     crc32c: (bytes, seed) => native.crc32c(bytes, seed),
     bootId: currentBootId(),
     salt: Buffer.from(info.drive, 'hex').readBigUInt64LE(0),
-    ...limitsOf(home.root, process.env),
+    ...limits,
+    background: { limits: limits.background, nameOf: processName },
     alarms,
     log,
     fault

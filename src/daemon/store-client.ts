@@ -72,6 +72,8 @@ export class StoreClient implements ContentStore {
     await this.call('barrier')
   }
   info: ContentStore['info'] = async () => this.call('info')
+  coldBlocks: ContentStore['coldBlocks'] = async (map, fileBlock, count) =>
+    this.call('coldBlocks', map, fileBlock, count)
   runsOf: ContentStore['runsOf'] = async (map) => this.call('runsOf', map)
   clear: ContentStore['clear'] = async (runs) => {
     await this.call('clear', runs)

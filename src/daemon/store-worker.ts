@@ -74,6 +74,8 @@ class StoreService {
       await this.open.generation.barrier()
       return null
     },
+    coldBlocks: async (map, fileBlock, count) =>
+      this.open.generation.coldBlocks(map, { fileBlock, count }),
     runsOf: async (map) => this.open.generation.runsOf(map),
     clear: async (runs) => {
       await this.open.generation.clear(runs)

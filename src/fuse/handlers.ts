@@ -167,7 +167,8 @@ const loadDirectory: Handler = (request, slot, { session, filesystem }) => {
 
 const read: Handler = async (request, slot, { session, filesystem }) => {
   const { ino } = request
-  await filesystem.content.prepareRead(ino, request.u64(8), request.u32(16))
+  const range = { fileOffset: request.u64(8), length: request.u32(16) }
+  await filesystem.content.prepareRead(ino, range, request.pid)
   session.resume(slot)
 }
 

@@ -81,6 +81,23 @@ export class BlockReader {
     return blocks
   }
 
+  /** How many blocks of a file's range are not on this device. */
+  async coldBlocks(
+    map: ContentMap,
+    { fileBlock, count }: { readonly fileBlock: number; readonly count: number }
+  ): Promise<number> {
+    const end = fileBlock + count
+    const loaded = await this.loadLeaves(map, { from: fileBlock, to: end })
+    let cold = 0
+    for (const segment of lookup(loaded, fileBlock, end)) {
+      if (segment.type !== 'run') continue
+      const core = await this.core(segment.core)
+      cold +=
+        segment.count - (await core.count(segment.coreBlock, segment.coreBlock + segment.count))
+    }
+    return cold
+  }
+
   /** The open core with a key. */
   core(key: Buffer): Promise<Core> {
     if (key.equals(this.#own.key)) return Promise.resolve(this.#own)

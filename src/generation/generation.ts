@@ -190,6 +190,17 @@ export class Generation {
   }
 
   /**
+   * How many blocks of a file's range are not on this device.
+   * @param map encoded content map
+   */
+  coldBlocks(
+    map: Uint8Array,
+    range: { readonly fileBlock: number; readonly count: number }
+  ): Promise<number> {
+    return this.#reader.coldBlocks(decodeMap(keys.bufferOf(map)), range)
+  }
+
+  /**
    * Lists the block runs of this generation's blobs core that a map uses, its leaves included.
    * @param map encoded content map
    */

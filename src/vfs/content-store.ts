@@ -36,6 +36,8 @@ export interface ContentStore {
   barrier(): Promise<void>
   /** Lengths of the generation's cores. */
   info(): Promise<Pick<GenerationInfo, 'dbLength' | 'blobsLength'>>
+  /** How many blocks of a range are not on this device. */
+  coldBlocks(map: Uint8Array, fileBlock: number, count: number): Promise<number>
   /** The blocks of this generation that a content map uses, its own leaves included. */
   runsOf(map: Uint8Array): Promise<readonly BlockRun[]>
   clear(runs: readonly BlockRun[]): Promise<void>

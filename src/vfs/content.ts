@@ -9,6 +9,7 @@ import { EMPTY_MAP, lookup } from '../format/content-map.js'
 import { decodeMap } from '../format/map-codec.js'
 import type { Row } from '../union/row.js'
 import type { Attributes } from './attributes.js'
+import { BackgroundReaders, type BackgroundParts } from './background-readers.js'
 import type { ContentStore } from './content-store.js'
 import { FILE_LIMIT } from './local-files.js'
 import type { Volume } from './volume.js'
@@ -36,6 +37,7 @@ export interface ContentParts {
   readonly attributes: Attributes
   readonly store: ContentStore
   readonly room: WriteRoom
+  readonly background: Pick<BackgroundParts, 'limits' | 'nameOf' | 'alarms'>
   /** Tells the ingester that a file was cut while its freeze is being ingested. */
   readonly onTruncate: (ino: number, size: number) => void
 }
@@ -47,7 +49,22 @@ export class Content {
   /** Where the last fetch of a file ended: the next one there is a reader going on in order. */
   readonly #positions = new Map<number, number>()
 
-  constructor(private readonly parts: ContentParts) {}
+  readonly #background: BackgroundReaders
+
+  constructor(private readonly parts: ContentParts) {
+    const { clock, tracker, files } = parts.volume.parts
+    this.#background = new BackgroundReaders({
+      ...parts.background,
+      clock,
+      release: (ino) =>
+        !tracker.hasFile(ino) && !parts.volume.orphans.has(ino) && files.release(ino)
+    })
+  }
+
+  /** Nothing is let go by itself any more. */
+  close(): void {
+    this.#background.close()
+  }
 
   /**
    * Prepares a write that the data plane could not place; it is to be resumed afterwards.
@@ -72,9 +89,14 @@ export class Content {
 
   /**
    * Brings the bytes of a range into the file's local file; the read is to be resumed afterwards.
+   * @param pid the process that reads
    * @throws {FsError} EIO naming the block, ETIMEDOUT
    */
-  async prepareRead(ino: number, fileOffset: number, length: number): Promise<void> {
+  async prepareRead(
+    ino: number,
+    { fileOffset, length }: { readonly fileOffset: number; readonly length: number },
+    pid: number
+  ): Promise<void> {
     const { volume } = this.parts
     const row = volume.row(ino)
     const end = Math.min(fileOffset + length, row.baseEnd)
@@ -83,12 +105,34 @@ export class Content {
     volume.parts.files.ensure(ino, row.size)
     const first = Math.floor(fileOffset / BLOCK_BYTES)
     const wanted = blocksOf(end)
+    const reader = this.#background.nameOf(pid)
+    if (reader !== null && (await this.#admit(reader, row, { first, wanted }))) return
+    this.#background.keep(ino)
     const inOrder = this.#positions.get(ino) === first || first === 0
     const last = inOrder
       ? Math.min(blocksOf(row.baseEnd), Math.max(wanted, first + READ_AHEAD_BLOCKS))
       : wanted
     this.#remember(ino, last)
     await this.#fetch(row, first, last)
+  }
+
+  /**
+   * Reads for a background reader, where what it wants is not here.
+   * @returns false: all of it is here
+   */
+  async #admit(
+    reader: string,
+    row: Row,
+    { first, wanted }: { readonly first: number; readonly wanted: number }
+  ): Promise<boolean> {
+    const { store } = this.parts
+    const map = contentMapOf(this.parts.volume.parts.tables.contentOf(row))
+    const cold = map ? await store.coldBlocks(map, first, wanted - first) : 0
+    if (cold === 0) return false
+    this.#background.admit(reader, cold * BLOCK_BYTES)
+    await this.#fetch(row, first, wanted)
+    this.#background.noteRead(row.ino)
+    return true
   }
 
   /** Sets a file's size. @throws {FsError} EFBIG, EINVAL (no file) */

@@ -9,11 +9,11 @@ import type { Logger } from '../base/log.js'
 import { newRecord } from '../format/edit.js'
 import { ROOT_INO, type GenerationNumber } from '../format/ids.js'
 import { Author } from '../union/author.js'
-import type { Change } from '../union/changes.js'
 import type { Index } from '../union/index-store.js'
 import { MergeTables } from '../union/merge-tables.js'
 import { Row } from '../union/row.js'
 import { Attributes } from './attributes.js'
+import type { BackgroundParts } from './background-readers.js'
 import { Content } from './content.js'
 import type { ContentStore } from './content-store.js'
 import { Directories } from './directory.js'
@@ -25,7 +25,7 @@ import { Merger } from './merger.js'
 import { Namespace } from './namespace.js'
 import { PLAIN, type DataPlane } from './plane.js'
 import { Projector } from './projector.js'
-import { DONE_KEY, SEQ_KEY, recover, type RecoveryReport } from './recovery.js'
+import { DONE_KEY, SEQ_KEY, recover, seqChange, type RecoveryReport } from './recovery.js'
 import { Remote } from './remote.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
@@ -54,17 +54,12 @@ export interface FilesystemOptions {
   readonly salt: bigint
   readonly history: HistoryLimits
   readonly cacheBudgetBytes: number
+  readonly background: Pick<BackgroundParts, 'limits' | 'nameOf'>
   readonly alarms: Alarms
   readonly log: Logger
   readonly fault: FaultPoint
   /** Names a generation's device in conflict copies, the same on all devices. Default: a number. */
   readonly deviceName?: (generation: GenerationNumber) => string
-}
-
-function seqChange(key: string, seq: number): Change {
-  const value = Buffer.alloc(6)
-  value.writeUIntLE(seq, 0, 6)
-  return { kind: 'meta', key, value }
 }
 
 interface Waiter {
@@ -156,6 +151,7 @@ export class Filesystem {
       attributes: this.attributes,
       store,
       room: this.space,
+      background: { ...options.background, alarms: options.alarms },
       onTruncate: (ino, size) => this.ingester.noteCut(ino, size)
     })
   }
@@ -270,6 +266,7 @@ export class Filesystem {
     })
     await this.ingester.close()
     this.volume.parts.files.close()
+    this.content.close()
     const tidied = Promise.all([this.projector.close(), this.history.close()])
     await this.options.store.stopTidying()
     await tidied

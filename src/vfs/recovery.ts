@@ -294,6 +294,13 @@ function writeBootId(directory: string, bootId: string): void {
   syncDirectory(directory)
 }
 
+/** Notes the number of a journal entry. */
+export function seqChange(key: string, seq: number): Change {
+  const value = Buffer.alloc(6)
+  value.writeUIntLE(seq, 0, 6)
+  return { kind: 'meta', key, value }
+}
+
 /** Makes the new journal and the index durable, then deletes the old segments. */
 async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Promise<void> {
   const { index, journal } = parts.volume.parts
@@ -305,9 +312,7 @@ async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Pro
   for (const { parent, name } of tracker.pendingDirents()) {
     changes.push({ kind: 'dirent', parent, name, dirent: index.dirent(parent, name) })
   }
-  const seq = Buffer.alloc(6)
-  seq.writeUIntLE(journal.lastSeq, 0, 6)
-  changes.push({ kind: 'meta', key: SEQ_KEY, value: seq })
+  changes.push(seqChange(SEQ_KEY, journal.lastSeq))
   changes.push({ kind: 'meta', key: MADE_ANEW_KEY, value: null })
   parts.volume.applyAll(changes)
   await parts.durable(journal.lastSeq)

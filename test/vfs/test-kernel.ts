@@ -95,6 +95,9 @@ export class TestKernel {
     this.transportFd = theirs
   }
 
+  /** The process that asks. */
+  pid = 1
+
   /** Sends a request and does not wait. @returns its unique number */
   send(opcode: number, ino: number, body: Uint8Array, who: Who = { uid: 0, gid: 0 }): bigint {
     const unique = this.#nextUnique
@@ -106,6 +109,7 @@ export class TestKernel {
     message.writeBigUInt64LE(BigInt(ino), 16)
     message.writeUInt32LE(who.uid, 24)
     message.writeUInt32LE(who.gid, 28)
+    message.writeUInt32LE(this.pid, 32)
     message.set(body, HEADER_BYTES)
     this.native.rawSend(this.#fd, message)
     return unique

@@ -83,6 +83,9 @@ function copyTree(from: string, to: string): void {
   execFileSync('cp', ['-a', '--sparse=always', '--reflink=auto', from, to])
 }
 
+/** A process that is a background reader in tests. */
+export const INDEXER = 4242
+
 /** See the file's head. */
 export class TestVolume {
   /** What the volume has raised, over all its lives. */
@@ -183,6 +186,10 @@ export class TestVolume {
       },
       cacheBudgetBytes: this.options.cacheBytes ?? 1e12,
       alarms: this.alarms,
+      background: {
+        limits: { names: new Set(['indexer']), hourlyBytes: 10 * 65_536 },
+        nameOf: (pid) => (pid === INDEXER ? 'indexer' : null)
+      },
       log,
       fault
     })
