@@ -2,7 +2,8 @@
  * Takes what other devices have written into the tree, as it comes: for each of their generations,
  * one after the other, pages of records from the store's thread, until there is nothing more.
  *
- * How far each has come is kept with the tree itself, so that a crash repeats a page and skips none.
+ * How far each has come is kept with the tree itself, so that a crash repeats a page and skips
+ * none.
  */
 import type { Logger } from '../base/log.js'
 import type { GenerationNumber } from '../format/ids.js'

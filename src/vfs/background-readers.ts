@@ -77,8 +77,8 @@ export class BackgroundReaders {
     if (this.#hourBytes + bytes > limits.hourlyBytes) {
       alarms.raise(
         ALARM,
-        `${name} reads content that is not on this device; it gets errors until the hour is over. ` +
-          'Tell it to leave the mount alone, or raise PCFS_BACKGROUND_BYTES'
+        `${name} reads content that is not on this device; it gets errors until the hour is ` +
+          'over. Tell it to leave the mount alone, or raise PCFS_BACKGROUND_BYTES'
       )
       throw new FsError('EIO', `${name} has read too much that is not on this device`)
     }

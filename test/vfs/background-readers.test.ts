@@ -7,7 +7,7 @@ import { INDEXER, TestVolume } from './test-volume.js'
 const BLOCK = 65_536
 const HOUR_MS = 3_600_000
 
-/** A volume with a file of so many blocks that seem to be elsewhere, and none of it held locally. */
+/** A volume with a file of so many blocks, all of which seem to be elsewhere. */
 async function withColdFile(t: Test, blocks: number): Promise<{ volume: TestVolume; ino: number }> {
   let isCold = false
   const volume = await TestVolume.create({
