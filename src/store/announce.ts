@@ -18,7 +18,7 @@ import type Hypercore from 'hypercore'
 
 /**
  * A barrier is asked for when an append stays unannounced this long, ms. Whoever commits asks
- * sooner; this is for writers that know nothing of barriers (Autobase).
+ * sooner; this is for a writer that asks for no barrier.
  */
 const PATIENCE_MS = 250
 

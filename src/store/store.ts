@@ -193,15 +193,6 @@ export class Store {
   }
 
   /**
-   * Holds back what peers are told of a core that something else opened and writes (Autobase),
-   * as `openCore` does it for ours.
-   * @param session ready
-   */
-  announceAfterBarrier(session: Hypercore): void {
-    this.#announcer.hold(session)
-  }
-
-  /**
    * Replicates every core that is open now or later (private ones excepted) with a peer, until the
    * connection ends. Of stored cores that are not open the peer gets those that it asks for by
    * name. The connection must be end-to-end encrypted and its peer a member.
