@@ -5,6 +5,7 @@
 import { hostname } from 'node:os'
 import { isAbsolute, join, relative, resolve } from 'node:path'
 import { Failure } from '../control/failure.js'
+import { parseBootstrap, type NetworkOptions } from '../swarm/swarm.js'
 import { parseFault } from './fault-point.js'
 
 /** How much is logged. */
@@ -42,7 +43,12 @@ export interface DaemonConfig {
   readonly logLevel: LogLevel
   /** `name` or `name:countdown` of a fault point at which to die, for the crash harness. */
   readonly fault: string | null
+  /** Which networks are used; null = none. */
+  readonly network: NetworkSetting | null
 }
+
+/** Which networks are used, as JSON. */
+export type NetworkSetting = Pick<NetworkOptions, 'bootstrap' | 'lan' | 'isLocal'>
 
 /**
  * The home directory: `--home`, else `PCFS_HOME`, else `$XDG_DATA_HOME/pcfs`.
@@ -57,6 +63,29 @@ export function homeOf(option: string | undefined, env: Environment): string {
 /** The device name that is used when none is given: the machine's, without its domain. */
 export function defaultDeviceName(): string {
   return hostname().split('.')[0] || 'device'
+}
+
+/**
+ * The networks that `PCFS_BOOTSTRAP` names: nodes of a private DHT (`host:port,…`); the public ones
+ * when it is not set; none when it is empty. Where all nodes are on this machine nobody else is
+ * looked for on the local network.
+ * @throws {Failure} `usage`
+ */
+export function networkOf(env: Environment): NetworkSetting | null {
+  const text = env['PCFS_BOOTSTRAP']
+  if (text === undefined) return { bootstrap: 'public', lan: true, isLocal: false }
+  try {
+    const bootstrap = parseBootstrap(text)
+    if (bootstrap.length === 0) return null
+    return { bootstrap, lan: true, isLocal: bootstrap.every(({ host }) => isLoopback(host)) }
+  } catch (cause) {
+    const what = cause instanceof Error ? cause.message : String(cause)
+    throw new Failure('usage', `PCFS_BOOTSTRAP: ${what}`, { code: 'EINVAL', cause })
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }
 
 /**
@@ -82,7 +111,8 @@ export function makeConfig(home: string, options: MountOptions, env: Environment
     suid: options.suid ?? false,
     dev: options.dev ?? false,
     logLevel,
-    fault
+    fault,
+    network: networkOf(env)
   }
 }
 
@@ -108,7 +138,8 @@ export function decodeConfig(text: string | undefined): DaemonConfig {
     numericIds: config?.numericIds === true,
     suid: config?.suid === true,
     dev: config?.dev === true,
-    fault: config?.fault ?? null
+    fault: config?.fault ?? null,
+    network: config?.network ?? null
   }
 }
 

@@ -87,7 +87,8 @@ export class Daemon {
         log,
         fault: makeFaultPoint(plan),
         faultPlan: plan,
-        onEnded: () => daemon?.unmountedByOthers()
+        onEnded: () => daemon?.unmountedByOthers(),
+        onPeer: state.noteSent
       })
       stack.push(async () => filesystem.close())
       stack.push(async () => (daemon?.isMounted === false ? undefined : filesystem.unmount(true)))
@@ -144,14 +145,14 @@ export class Daemon {
   }
 
   async #status(): Promise<StatusReport> {
-    const { drive, device, generations, backlog, alarms } = await this.#filesystem.status()
+    const { drive, device, peers, generations, backlog, alarms } = await this.#filesystem.status()
     return {
       version: VERSION,
       pid: process.pid,
       drive,
       device,
       mounts: this.#isMounted ? [{ path: this.mountPath }] : [],
-      peers: [],
+      peers,
       generations,
       backlog,
       tier: { url: null, state: 'off', bytes: 0 },
@@ -191,15 +192,27 @@ export class Daemon {
   }
 }
 
+interface OpenState {
+  readonly trust: ReturnType<typeof decideTrust>
+  /** Another device may have seen something of this one's. */
+  readonly noteSent: () => void
+}
+
 /** Takes over the state that the last process left, and says what it means for the store. */
-function openState(home: HomePaths): { trust: ReturnType<typeof decideTrust> } {
+function openState(home: HomePaths): OpenState {
   const now = { bootId: currentBootId(), homeId: identityOf(home.root) }
   const before = readState(home.state)
   const trust = decideTrust(before, now)
   // Until it is proven that nothing is missing, the old state is the truth.
+  let hasSent = before?.hasSent ?? false
   if (trust.kind === 'append') {
-    const sent = { hasSent: before?.hasSent ?? false, hasSentSinceBarrier: false }
-    writeState(home.state, { version: 1, ...now, ...sent })
+    writeState(home.state, { version: 1, ...now, hasSent, hasSentSinceBarrier: false })
   }
-  return { trust }
+  const noteSent = (): void => {
+    if (hasSent) return
+    hasSent = true
+    // Peers are told of what a barrier has made durable, so nothing is ever sent that is not.
+    writeState(home.state, { version: 1, ...now, hasSent, hasSentSinceBarrier: false })
+  }
+  return { trust, noteSent }
 }

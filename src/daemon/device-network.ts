@@ -28,7 +28,8 @@ export interface Member {
 /** What the network has to tell. */
 export type NetworkEvent =
   | { readonly type: 'grown'; readonly generation: GenerationNumber }
-  | { readonly type: 'members' }
+  /** So many members are connected now. */
+  | { readonly type: 'peers'; readonly count: number }
   | { readonly type: 'conflict'; readonly core: string }
 
 /** What it is made of. */
@@ -102,6 +103,7 @@ export class DeviceNetwork {
           .filter(isRelay)
           .map(({ noiseKey }) => noiseKey),
       isRelay: options.role === 'cloud',
+      onPeers: () => network.#tellPeers(),
       store: options.store,
       clock: options.clock,
       log: options.log
@@ -158,6 +160,10 @@ export class DeviceNetwork {
     await this.#replicas.close()
   }
 
+  #tellPeers(): void {
+    this.#options.tell({ type: 'peers', count: this.#swarm?.peers().length ?? 0 })
+  }
+
   #isMember(noiseKey: Buffer): boolean {
     const isThem = (member: Member): boolean =>
       member.isActive && !member.isOwn && member.noiseKey.equals(noiseKey)
@@ -177,7 +183,6 @@ export class DeviceNetwork {
       if (!wanted.has(generation)) await this.#unfollow(generation, followed)
     }
     this.#swarm?.refresh()
-    this.#options.tell({ type: 'members' })
   }
 
   async #follow(generation: GenerationNumber, member: Member): Promise<void> {

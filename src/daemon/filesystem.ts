@@ -25,12 +25,15 @@ export interface FilesystemOptions {
   readonly faultPlan: FaultPlan | null
   /** Called once when the mount has ended without our `unmount`: someone else unmounted it. */
   readonly onEnded: () => void
+  /** Called when another device is connected: it may see what this one has written. */
+  readonly onPeer: () => void
 }
 
 /** What a filesystem tells about itself; each part is a part of `status`. */
 export interface FilesystemStatus {
   readonly drive: string
   readonly device: StatusReport['device']
+  readonly peers: StatusReport['peers']
   readonly generations: StatusReport['generations']
   readonly backlog: StatusReport['backlog']
   readonly alarms: readonly Alarm[]

@@ -20,6 +20,8 @@ export interface FollowingParts {
   readonly cursorOf: (generation: GenerationNumber) => ForeignCursor
   /** Takes them into the tree together with the cursor. */
   readonly takeIn: (generation: GenerationNumber, page: ForeignPage) => Promise<void>
+  /** There was nothing more of a generation. */
+  readonly onUpToDate?: (generation: GenerationNumber) => void
   readonly log: Logger
 }
 
@@ -88,6 +90,7 @@ export class Following {
       const isNews = page.records.length > 0 || page.next.version !== cursor.version
       if (isNews || page.next.scanned !== cursor.scanned) await takeIn(generation, page)
     }
+    if (isComplete) this.#parts.onUpToDate?.(generation)
   }
 
   #retry(generation: GenerationNumber): void {

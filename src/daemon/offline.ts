@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
 import { FsError } from '../base/errors.js'
 import type { Finding, Progress } from '../control/operations.js'
-import { parseNodeId, toGenerationNumber } from '../format/ids.js'
+import { parseNodeId, toGenerationNumber, type GenerationNumber } from '../format/ids.js'
 import type { BlockRun } from '../generation/types.js'
 import { Author } from '../union/author.js'
 import { Index } from '../union/index-store.js'
@@ -33,6 +33,7 @@ async function withStore<T>(home: HomePaths, work: (open: OpenStore) => Promise<
     keyringPath: home.keyring,
     storeDirectory: home.store,
     sessionId: null,
+    network: null,
     fault: null
   })
   try {
@@ -129,7 +130,9 @@ export async function fillIndex(
     index,
     author,
     records: recordsOf(store),
-    deviceName: () => info.deviceName,
+    deviceName: (generation) => nameIn(info, generation),
+    // What the others wrote is taken in from the beginning when it is mounted.
+    isShared: info.known.some(({ isOwn }) => !isOwn),
     onProgress: (done) => onProgress({ done, total: Math.max(done, total), unit: 'records' })
   })
   const used: BlockRun[] = []
@@ -141,6 +144,10 @@ export async function fillIndex(
   index.apply([...noteUnused(used, info.blobsLength), madeAnew])
   index.cut()
   await index.flush()
+}
+
+function nameIn({ known }: StoreInfo, generation: GenerationNumber): string {
+  return known.find((one) => one.generation === generation)?.name ?? generation.toString(16)
 }
 
 function messageOf(error: unknown): string {

@@ -13,6 +13,7 @@ import { Dispatcher } from '../fuse/dispatcher.js'
 import { loadNative, type Native, type Session } from '../fuse/native.js'
 import { Index } from '../union/index-store.js'
 import { Filesystem as Vfs } from '../vfs/filesystem.js'
+import { Devices } from './devices.js'
 import type { Filesystem, FilesystemOptions, OpenFilesystem } from './filesystem.js'
 import { limitsOf } from './limits.js'
 import { fillIndex } from './offline.js'
@@ -40,6 +41,7 @@ interface Parts {
   readonly info: StoreInfo
   readonly vfs: Vfs
   readonly alarms: Alarms
+  readonly devices: Devices
 }
 
 /** A mounted filesystem; see `filesystem.ts`. */
@@ -50,13 +52,15 @@ class MountedFilesystem implements Filesystem {
   ) {}
 
   async status(): ReturnType<Filesystem['status']> {
-    const { store, vfs, alarms } = this.parts
+    const { store, vfs, alarms, devices } = this.parts
+    const { peers, generations } = await devices.status()
     const info = await store.call('info')
     const { records } = vfs.volume.parts.tracker.counts
     const { dbLength: length, byteLength } = info
     return {
       drive: info.drive,
-      device: { name: info.deviceName, role: 'personal' },
+      device: { name: info.deviceName, role: info.role },
+      peers,
       generations: [
         {
           device: info.deviceName,
@@ -64,7 +68,8 @@ class MountedFilesystem implements Filesystem {
           length,
           held: length,
           byteLength
-        }
+        },
+        ...generations
       ],
       backlog: { spoolBytes: vfs.backlogBytes(), records, uploadBytes: 0 },
       alarms: alarms.list()
@@ -135,7 +140,7 @@ function mountSession(native: Native, options: FilesystemOptions, onWork: () => 
 }
 
 function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index: Index }): Vfs {
-  const { native, session, store, info, index, alarms } = parts
+  const { native, session, store, info, index, alarms, devices } = parts
   const { home, config, log, fault } = options
   const limits = limitsOf(home.root, process.env)
   return new Vfs({
@@ -156,6 +161,8 @@ function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index
     salt: Buffer.from(info.drive, 'hex').readBigUInt64LE(0),
     ...limits,
     background: { limits: limits.background, nameOf: processName },
+    deviceName: (generation) => devices.nameOf(generation),
+    isKnown: (generation) => devices.isKnown(generation),
     alarms,
     log,
     fault
@@ -181,6 +188,7 @@ export const openFilesystem: OpenFilesystem = async (options) =>
       keyringPath: home.keyring,
       storeDirectory: home.store,
       sessionId: session.id,
+      network: options.config.network,
       fault: faultPlan
     })
     stack.push(() => store.close())
@@ -201,12 +209,22 @@ export const openFilesystem: OpenFilesystem = async (options) =>
       }
     })
     const alarms = new Alarms()
-    const parts = { native, session, dispatcher, store, info, alarms }
+    const devices = new Devices({
+      store,
+      known: info.known,
+      alarms,
+      log,
+      monotonicMs: () => performance.now(),
+      onPeer: options.onPeer
+    })
+    const parts = { native, session, dispatcher, store, info, alarms, devices }
     const vfs = makeVfs(options, { ...parts, index })
     dispatcher.attach(vfs)
     const report = await vfs.open()
     log.info({ ...report }, 'recovered')
     stack.push(() => vfs.close())
+    devices.start(vfs)
+    stack.push(() => devices.close())
     dispatcher.serve()
     return new MountedFilesystem({ ...parts, vfs }, stack)
   })

@@ -8,6 +8,12 @@ import type { BlockRun, CommitBatch, GenerationInfo } from '../generation/types.
 import type { IngestResult, SpaceInfo } from '../generation/types.js'
 import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
 import type { NodeEntry } from '../generation/types.js'
+import type { ForeignCursor, ForeignPage } from '../generation/foreign.js'
+import type { GenerationNumber } from '../format/ids.js'
+import type { ConnectedPeer, FollowedStatus } from './device-network.js'
+import type { NetworkSetting } from './config.js'
+import type { DeviceRole } from '../swarm/replicas.js'
+import type { KnownGeneration, StoreEvent } from './store-events.js'
 
 /** Everything that the store's thread needs to begin. */
 export interface StoreWorkerData {
@@ -15,6 +21,8 @@ export interface StoreWorkerData {
   readonly storeDirectory: string
   /** Of the native session that it reads frozen bytes from; null = there is no mount. */
   readonly sessionId: number | null
+  /** null: no connections. */
+  readonly network: NetworkSetting | null
   /** Fault point at which this process is to die, for the crash harness; null = none. */
   readonly fault: { readonly name: string; readonly countdown: number } | null
 }
@@ -23,6 +31,9 @@ export interface StoreWorkerData {
 export interface StoreInfo extends GenerationInfo {
   readonly drive: string
   readonly deviceName: string
+  readonly role: DeviceRole
+  /** Everybody who belongs or belonged. */
+  readonly known: readonly KnownGeneration[]
   /** Key of the plain projection: what a stock hyperdrive is opened with. */
   readonly projection: Uint8Array
 }
@@ -47,6 +58,15 @@ export interface StoreCalls {
   space: { args: []; result: SpaceInfo }
   /** Records with ids behind `gt`, ascending; an empty list at the end. */
   scan: { args: [gt: string | null, limit: number]; result: readonly NodeEntry[] }
+  /** Members that are connected. */
+  peers: { args: []; result: readonly ConnectedPeer[] }
+  /** Generations of other devices. */
+  followed: { args: []; result: readonly FollowedStatus[] }
+  /** Records of another device's generation, from a cursor on. */
+  readForeign: {
+    args: [generation: GenerationNumber, cursor: ForeignCursor]
+    result: ForeignPage
+  }
   reclaimOrphans: { args: [knownLength: number, used: readonly BlockRun[]]; result: number }
   close: { args: []; result: null }
 }
@@ -61,8 +81,9 @@ export interface StoreRequest {
   readonly args: readonly unknown[]
 }
 
-/** Its answer. */
+/** Its answer, or news. */
 export type StoreReply =
+  | { readonly event: StoreEvent }
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: { readonly code: string; readonly message: string } }
   /** The thread is open (id 0), or could not be opened. */

@@ -5,6 +5,7 @@ import type { ContentStore } from '../vfs/content-store.js'
 import { packMessage } from './message-bytes.js'
 import type { StoreCallName, StoreCalls, StoreInfo } from './store-calls.js'
 import type { StoreReply, StoreWorkerData } from './store-calls.js'
+import type { StoreEvent } from './store-events.js'
 
 interface Pending {
   readonly resolve: (result: unknown) => void
@@ -21,6 +22,9 @@ export class StoreClient implements ContentStore {
   #nextId = 1
   #dead: FsError | null = null
   #opened: ((reply: StoreReply) => void) | null = null
+  /** News that came before anybody listened. */
+  #early: StoreEvent[] | null = []
+  #hear: (event: StoreEvent) => void = () => undefined
 
   private constructor(data: StoreWorkerData) {
     this.#worker = new Worker(new URL('store-worker.js', import.meta.url), { workerData: data })
@@ -41,6 +45,13 @@ export class StoreClient implements ContentStore {
     if ('opened' in reply) return { client, info: reply.opened }
     await client.#worker.terminate()
     throw errorOf(reply)
+  }
+
+  /** Sets who is told of news; what has come before is told at once. */
+  listen(hear: (event: StoreEvent) => void): void {
+    this.#hear = hear
+    for (const event of this.#early ?? []) hear(event)
+    this.#early = null
   }
 
   /** Asks the thread for one thing. */
@@ -95,6 +106,11 @@ export class StoreClient implements ContentStore {
   }
 
   #answer(reply: StoreReply): void {
+    if ('event' in reply) {
+      if (this.#early) this.#early.push(reply.event)
+      else this.#hear(reply.event)
+      return
+    }
     if (reply.id === 0) {
       this.#opened?.(reply)
       this.#opened = null

@@ -6,7 +6,7 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { FsError } from '../base/errors.js'
 import { noFault, type FaultPoint } from '../base/fault.js'
-import { silentLogger } from '../base/log.js'
+import { systemClock } from '../base/clock.js'
 import { BLOCK_BYTES } from '../format/content-map.js'
 import { parseNodeId } from '../format/ids.js'
 import { loadNative, type ContentAccess } from '../fuse/native.js'
@@ -14,6 +14,7 @@ import { Projection } from '../generation/projection.js'
 import { openGeneration, type Generation } from '../generation/generation.js'
 import type { BlockRun, ByteRange, FrozenReader, IngestRequest } from '../generation/types.js'
 import { createBlockCipher } from '../keys/block-cipher.js'
+import { EpochRing } from '../keys/epoch-ring.js'
 import { openKeyring } from '../keys/keyring.js'
 import { Store } from '../store/store.js'
 import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
@@ -22,11 +23,14 @@ import { makeFaultPoint } from './fault-point.js'
 import { packMessage } from './message-bytes.js'
 import type { StoreCalls, StoreInfo, StoreReply } from './store-calls.js'
 import type { StoreCallName, StoreRequest, StoreWorkerData } from './store-calls.js'
+import { forwardingLogger, type StoreEvent } from './store-events.js'
+import { StorePeers } from './store-peers.js'
 
 interface OpenParts {
   readonly store: Store
   readonly generation: Generation
   readonly projection: Projection
+  readonly peers: StorePeers
 }
 
 /** The open parts, and the calls on them. */
@@ -37,21 +41,32 @@ class StoreService {
   private constructor(
     private readonly open: OpenParts,
     private readonly content: ContentAccess | null,
-    private readonly names: Pick<StoreInfo, 'drive' | 'deviceName' | 'projection'>
+    private readonly names: Pick<StoreInfo, 'drive' | 'deviceName' | 'role' | 'projection'>
   ) {}
 
-  static async open(data: StoreWorkerData): Promise<StoreService> {
+  static async open(
+    data: StoreWorkerData,
+    tell: (event: StoreEvent) => void
+  ): Promise<StoreService> {
     const keyring = await openKeyring(data.keyringPath)
-    const cipher = createBlockCipher(keyring)
+    const ring = new EpochRing(keyring, data.keyringPath)
+    const cipher = createBlockCipher(ring)
+    const log = forwardingLogger(tell)
     const fault: FaultPoint = data.fault ? makeFaultPoint(data.fault) : noFault
     const store = await Store.open({ directory: data.storeDirectory, cipher })
     try {
-      const generation = await openGeneration({ store, keyring, log: silentLogger, fault })
+      const generation = await openGeneration({ store, keyring, log, fault })
       const projection = await Projection.open(store, keyring)
+      const clock = systemClock()
+      const { network } = data
+      const hasDuties = data.sessionId !== null
+      const around = { store, ring, cipher, network, hasDuties, tell, clock, log }
+      const peers = await StorePeers.open(around)
       const content = data.sessionId === null ? null : loadNative().attach(data.sessionId)
       const drive = keyring.drive.toString('hex')
-      const names = { drive, deviceName: keyring.deviceName, projection: projection.key }
-      return new StoreService({ store, generation, projection }, content, names)
+      const { deviceName, role } = keyring
+      const names = { drive, deviceName, role, projection: projection.key }
+      return new StoreService({ store, generation, projection, peers }, content, names)
     } catch (error) {
       await store.close()
       throw error
@@ -63,7 +78,14 @@ class StoreService {
       ...args: StoreCalls[K]['args']
     ) => Promise<StoreCalls[K]['result']>
   } = {
-    info: async () => ({ ...this.open.generation.info(), ...this.names }),
+    info: async () => ({
+      ...this.open.generation.info(),
+      ...this.names,
+      known: this.open.peers.known()
+    }),
+    peers: async () => this.open.peers.network.peers(),
+    followed: async () => this.open.peers.network.followed(),
+    readForeign: async (generation, cursor) => this.open.peers.network.read(generation, cursor),
     fetch: async (request) => this.#fetch(request),
     ingest: async (files) => {
       const content = this.#mounted()
@@ -112,6 +134,7 @@ class StoreService {
     reclaimOrphans: async (knownLength, used) =>
       this.open.generation.reclaimOrphans(knownLength, (block) => isIn(used, block)),
     close: async () => {
+      await this.open.peers.close()
       await this.open.projection.close()
       await this.open.generation.close()
       await this.open.store.close()
@@ -178,7 +201,10 @@ async function call(service: StoreService, request: StoreRequest): Promise<unkno
 }
 
 async function main(port: MessagePort, data: StoreWorkerData): Promise<void> {
-  const service = await StoreService.open(data).catch((error: unknown) => {
+  const tell = (event: StoreEvent): void => {
+    port.postMessage({ event } satisfies StoreReply)
+  }
+  const service = await StoreService.open(data, tell).catch((error: unknown) => {
     port.postMessage(errorReply(0, error))
     return null
   })

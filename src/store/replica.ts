@@ -42,6 +42,8 @@ export interface ReplicaProgress {
   readonly contiguousLength: number
   /** Blocks that are here. */
   readonly heldBlocks: number
+  /** Bytes as stored, as far as this device has heard. */
+  readonly byteLength: number
   /** Peers that replicate it now. */
   readonly peers: number
 }
@@ -113,9 +115,10 @@ export class Replica {
 
   /** See `ReplicaProgress`. */
   async progress(): Promise<ReplicaProgress> {
-    const { key, length, contiguousLength } = this.core
+    const { key, length, byteLength, contiguousLength } = this.core
     const heldBlocks = length === 0 ? 0 : await this.core.count(0, length)
-    return { key, length, contiguousLength, heldBlocks, peers: this.#session.peers.length }
+    const peers = this.#session.peers.length
+    return { key, length, byteLength, contiguousLength, heldBlocks, peers }
   }
 
   /** Ends fetching and news, and closes the core. Idempotent. */

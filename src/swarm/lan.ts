@@ -15,6 +15,7 @@ import { networkInterfaces } from 'node:os'
 /** For use inside an organisation (RFC 2365); with TTL 1 it does not leave the link. */
 const GROUP = '239.255.112.99'
 const PORT = 47_801
+const LOOPBACK = '127.0.0.1'
 
 /** Waits between the first beacons, ms; after them `PERIOD_MS`. */
 const BURST_MS = [0, 150, 500, 1000, 2000]
@@ -46,6 +47,8 @@ export interface LanOptions {
    * @returns whether to answer it at once, so that it hears of us where multicast goes one way
    */
   readonly onBeacon: (beacon: Beacon) => boolean
+  /** Only devices on this machine are looked for: beacons stay on the loopback interface. */
+  readonly isLocal?: boolean
   readonly monotonicMs: () => number
   readonly log: Logger
 }
@@ -148,7 +151,7 @@ export class Lan {
   /** @returns whether there is a new one */
   #followInterfaces(): boolean {
     let isNew = false
-    const hosts = ownAddresses()
+    const hosts = this.#options.isLocal === true ? [LOOPBACK] : ownAddresses()
     for (const [host, socket] of this.#sockets) {
       if (hosts.includes(host)) continue
       socket.close()

@@ -54,6 +54,8 @@ export interface NetworkOptions {
   readonly bootstrap: 'public' | readonly Address[]
   /** Whether devices on the local network are looked for by beacons. */
   readonly lan: boolean
+  /** Beacons stay on this machine: where the DHT is on it too. Default: false. */
+  readonly isLocal?: boolean
   /** A DHT node of the caller's, for tests; it is destroyed by `close`. */
   readonly dht?: HyperDHT
 }
@@ -198,6 +200,7 @@ export class Swarm {
         noiseKey: keyPair.publicKey,
         port: () => dht.localAddress()?.port ?? null,
         onBeacon: (beacon) => this.#onBeacon(beacon),
+        isLocal: network.isLocal === true,
         monotonicMs: options.clock.monotonicMs,
         log
       })

@@ -60,6 +60,8 @@ export interface FilesystemOptions {
   readonly fault: FaultPoint
   /** Names a generation's device in conflict copies, the same on all devices. Default: a number. */
   readonly deviceName?: (generation: GenerationNumber) => string
+  /** Whether it is known whose a generation is. Default: it is. */
+  readonly isKnown?: (generation: GenerationNumber) => boolean
 }
 
 interface Waiter {
@@ -112,7 +114,8 @@ export class Filesystem {
     this.remote = new Remote({
       merger,
       hearEvents: () => this.hearEvents(),
-      hurry: () => this.ingester.hurry()
+      hurry: () => this.ingester.hurry(),
+      isKnown: options.isKnown ?? (() => true)
     })
     const apply: Volume['apply'] = (changes) => this.volume.apply(changes)
     this.history = new History({

@@ -32,10 +32,12 @@ import type { Volume } from './volume.js'
 const FILES_PER_COMMIT = 4096
 /** Entries of one bee batch: a commit of a large tree is many, each a tree by itself. */
 const BATCH_ENTRIES = 5000
-/** A commit waits for so much quiet: what is being made and thrown away need never be stored. */
-const QUIET_MS = 200
-/** But not longer than this. */
-const BUSY_MS = 2500
+/**
+ * A commit waits for so much quiet: what is being made and thrown away need never be stored; but
+ * not longer than `busyMs`. While other devices are connected somebody may be waiting for it.
+ */
+const ALONE = { quietMs: 200, busyMs: 2500 }
+const IN_COMPANY = { quietMs: 20, busyMs: 200 }
 /** After a failure, before the next try. */
 const RETRY_MS = 2000
 
@@ -88,6 +90,7 @@ export class Ingester {
   #closed = false
   #changedMs = 0
   #waitingSinceMs = 0
+  #patience = ALONE
   /** Smallest size that a file which is being ingested was cut to meanwhile. */
   readonly #cutTo = new Map<number, number>()
 
@@ -101,7 +104,12 @@ export class Ingester {
     const dueMs = tracker.dueMs()
     if (dueMs === null) return
     this.#waitingSinceMs = this.#changedMs
-    this.#wait(Math.max(QUIET_MS, dueMs - this.#changedMs))
+    this.#wait(Math.max(this.#patience.quietMs, dueMs - this.#changedMs))
+  }
+
+  /** Whether other devices are connected. */
+  setPatience(hasCompany: boolean): void {
+    this.#patience = hasCompany ? IN_COMPANY : ALONE
   }
 
   /** A file was cut; its base must not show again what was cut off. */
@@ -145,8 +153,10 @@ export class Ingester {
       this.#timer = null
       const nowMs = this.parts.volume.parts.clock.monotonicMs()
       const quietMs = nowMs - this.#changedMs
-      const isPatient = nowMs - this.#waitingSinceMs < BUSY_MS
-      if (isPatient && quietMs < QUIET_MS && !this.#closed) this.#wait(QUIET_MS - quietMs)
+      const patience = this.#patience
+      const isPatient = nowMs - this.#waitingSinceMs < patience.busyMs
+      const leftMs = patience.quietMs - quietMs
+      if (isPatient && leftMs > 0 && !this.#closed) this.#wait(leftMs)
       else void this.#run(false)
     }, ms)
   }

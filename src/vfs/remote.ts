@@ -6,11 +6,14 @@
  * the local bytes are then a version of their own, which covers no more than what they were written
  * on, and both are kept.
  */
+import { FsError } from '../base/errors.js'
 import { decodeRecord, encodeRecord } from '../format/record-codec.js'
+import { NODE_ID_BYTES, nodeIdFromBytes, nodeIdToBytes } from '../format/ids.js'
 import type { GenerationNumber, NodeId } from '../format/ids.js'
 import type { NodeChange } from '../format/merge-state.js'
 import type { NodeRecord, VersionHead } from '../format/record.js'
 import { mergeRecord } from '../format/merge.js'
+import { FOREIGN_START, type ForeignCursor } from '../generation/foreign.js'
 import type { Change } from '../union/changes.js'
 import { SHARED_KEY } from '../union/merge-tables.js'
 import type { Merger, Plan } from './merger.js'
@@ -27,11 +30,11 @@ export interface HeardRecord {
 }
 
 /** Up to where a generation's bee has been taken in. */
-export interface Cursor {
+export interface Cursor extends ForeignCursor {
   readonly generation: GenerationNumber
-  /** Version (length) of its bee. */
-  readonly version: number
 }
+
+const VERSION_BYTES = 6
 
 /** What became of a call. */
 export interface TakenIn {
@@ -50,6 +53,8 @@ export interface RemoteParts {
   readonly hearEvents: () => void
   /** Has a commit of all that is dirty not wait. */
   readonly hurry: () => void
+  /** Whether it is known whose generation that is, so that conflict copies can be named. */
+  readonly isKnown: (generation: GenerationNumber) => boolean
 }
 
 /** See the file's head. */
@@ -78,9 +83,15 @@ export class Remote {
     volume.parts.tables.note(changes)
   }
 
-  /** Up to where a generation's bee has been taken in; 0: nothing of it. */
-  cursor(generation: GenerationNumber): number {
-    return this.#index.meta(CURSOR + generation)?.readUIntLE(0, 6) ?? 0
+  /** Up to where a generation's bee has been taken in. */
+  cursor(generation: GenerationNumber): ForeignCursor {
+    const value = this.#index.meta(CURSOR + generation)
+    if (!value) return FOREIGN_START
+    const scanned = value.length > VERSION_BYTES ? value.subarray(VERSION_BYTES) : null
+    return {
+      version: value.readUIntLE(0, VERSION_BYTES),
+      scanned: scanned && nodeIdFromBytes(scanned)
+    }
   }
 
   /**
@@ -88,16 +99,13 @@ export class Remote {
    * shown when it returns; after a crash all of it is there, or it is to be repeated.
    * @param records each as it is in the generation's bee; ids may be there several times
    * @param cursor kept with them, at last
-   * @throws {FsError} EIO for a record that is malformed: nothing was taken in
+   * @throws {FsError} EIO for a record that is malformed, EAGAIN for one that speaks of a
+   *   generation which nobody has introduced yet: nothing was taken in
    */
   takeIn(records: readonly HeardRecord[], cursor: Cursor | null): TakenIn {
     this.share()
     const { merged, aheadMs } = this.#merge(records)
-    const value = Buffer.alloc(6)
-    value.writeUIntLE(cursor?.version ?? 0, 0, 6)
-    const beside: Change[] = cursor
-      ? [{ kind: 'meta', key: CURSOR + cursor.generation, value }]
-      : []
+    const beside = cursor ? [cursorChange(cursor)] : []
     const held = this.#apply(merged, beside)
     return { changed: merged.length - held.length, held: held.length, aheadMs }
   }
@@ -138,7 +146,10 @@ export class Remote {
     let aheadMs = 0
     const merged: NodeChange[] = []
     for (const [node, record] of heard) {
-      for (const { stamp } of versionsOf(record)) {
+      for (const { stamp, dot } of versionsOf(record)) {
+        if (!this.parts.isKnown(dot.generation)) {
+          throw new FsError('EAGAIN', `generation ${dot.generation} has not been introduced yet`)
+        }
         aheadMs = Math.max(aheadMs, author.receive(stamp) ?? 0)
       }
       const before = tables.record(node)
@@ -204,6 +215,13 @@ export class Remote {
       this.retry()
     }, RETRY_MS)
   }
+}
+
+function cursorChange({ generation, version, scanned }: Cursor): Change {
+  const value = Buffer.alloc(VERSION_BYTES + (scanned === null ? 0 : NODE_ID_BYTES))
+  value.writeUIntLE(version, 0, VERSION_BYTES)
+  if (scanned !== null) value.set(nodeIdToBytes(scanned), VERSION_BYTES)
+  return { kind: 'meta', key: CURSOR + generation, value }
 }
 
 function* versionsOf(record: NodeRecord): Generator<VersionHead> {

@@ -149,7 +149,12 @@ export class TestVolume {
       },
       { onWork: () => dispatcher?.work() }
     )
-    const data = { keyringPath: home.keyring, storeDirectory: home.store, fault: null }
+    const data = {
+      keyringPath: home.keyring,
+      storeDirectory: home.store,
+      fault: null,
+      network: null
+    }
     const opened = await StoreClient.open({ ...data, sessionId: session.id })
     const { client, info } = opened
     const index = Index.open(home.index)
