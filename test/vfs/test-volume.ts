@@ -149,14 +149,7 @@ export class TestVolume {
       },
       { onWork: () => dispatcher?.work() }
     )
-    const data = {
-      keyringPath: home.keyring,
-      storeDirectory: home.store,
-      fault: null,
-      network: null
-    }
-    const opened = await StoreClient.open({ ...data, sessionId: session.id })
-    const { client, info } = opened
+    const { client, info } = await openStore(home, session.id)
     const index = Index.open(home.index)
     const clock: Clock = {
       nowNs: () => native.nowNs(),
@@ -363,4 +356,9 @@ export class TestVolume {
     change(pathsOf(copy))
     await this.goOnWith(copy, newBoot)
   }
+}
+
+function openStore(home: HomePaths, sessionId: number): ReturnType<typeof StoreClient.open> {
+  const { keyring: keyringPath, store: storeDirectory } = home
+  return StoreClient.open({ keyringPath, storeDirectory, sessionId, fault: null, network: null })
 }
