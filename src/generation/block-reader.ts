@@ -24,6 +24,19 @@ const LEAF_LIMIT = 32
 /** Blocks that are read from a core at once: enough to keep RocksDB's threads busy. */
 const PARALLEL_BLOCKS = 16
 
+/** How far behind what is read the store is told that it will probably be read too, blocks. */
+const AHEAD_BLOCKS = 256
+
+/** A block to be read. */
+interface Wanted {
+  /** Where it goes in the result. */
+  readonly at: number
+  readonly core: Core
+  readonly block: number
+  /** Where the run that it is in ends; ours is all here, or nowhere. */
+  readonly aheadTo: number | undefined
+}
+
 /** See the file's head. */
 export class BlockReader {
   readonly #store: Store
@@ -63,18 +76,21 @@ export class BlockReader {
     const end = fileBlock + count
     const loaded = await this.loadLeaves(map, { from: fileBlock, to: end }, options)
     const blocks: (Buffer | null)[] = Array.from({ length: count }, () => null)
-    const wanted: { readonly at: number; readonly core: Core; readonly block: number }[] = []
-    for (const segment of lookup(loaded, fileBlock, end)) {
-      if (segment.type !== 'run') continue
+    const wanted: Wanted[] = []
+    for (const segment of lookup(loaded, fileBlock, end + AHEAD_BLOCKS)) {
+      if (segment.type !== 'run' || segment.fileBlock >= end) continue
       const core = await this.core(segment.core)
-      for (let i = 0; i < segment.count; i++) {
-        wanted.push({ at: segment.fileBlock - fileBlock + i, core, block: segment.coreBlock + i })
+      const aheadTo = core === this.#own ? undefined : segment.coreBlock + segment.count
+      for (let i = 0; i < Math.min(segment.count, end - segment.fileBlock); i++) {
+        const at = segment.fileBlock - fileBlock + i
+        wanted.push({ at, core, block: segment.coreBlock + i, aheadTo })
       }
     }
     for (let i = 0; i < wanted.length; i += PARALLEL_BLOCKS) {
       await Promise.all(
-        wanted.slice(i, i + PARALLEL_BLOCKS).map(async ({ at, core, block }) => {
-          blocks[at] = await readBlock(core, block, options)
+        wanted.slice(i, i + PARALLEL_BLOCKS).map(async ({ at, core, block, aheadTo }) => {
+          const ahead = aheadTo === undefined ? {} : { aheadTo }
+          blocks[at] = await readBlock(core, block, { ...options, ...ahead })
         })
       )
     }
@@ -134,10 +150,15 @@ export class BlockReader {
   }
 }
 
-async function readBlock(core: Core, block: number, options?: ReadOptions): Promise<Buffer> {
+async function readBlock(
+  core: Core,
+  block: number,
+  options?: ReadOptions & Pick<GetOptions, 'aheadTo'>
+): Promise<Buffer> {
   const get: GetOptions = {
     timeoutMs: options?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
-    ...(options?.signal && { signal: options.signal })
+    ...(options?.signal && { signal: options.signal }),
+    ...(options?.aheadTo !== undefined && { aheadTo: options.aheadTo })
   }
   const bytes = await core.get(block, get)
   if (bytes !== null) return bytes

@@ -31,6 +31,11 @@ interface Heat {
   lastMs: number
 }
 
+/**
+ * So many commits of a file do not slow its next one: a person who saves again and again, and reads
+ * it on another device, is not a database. What they cost the history's budget bounds.
+ */
+const FREE_COMMITS = 64
 const BACK_OFF_MIN_MS = 250
 const BACK_OFF_MAX_MS = 30_000
 /** Unchanged for this long, a file is cold again. */
@@ -64,10 +69,10 @@ export class Tracker {
   /** Takes note that a file has bytes, or a size, that are not committed. */
   noteFile(ino: number, nowMs: number): void {
     if (this.#files.has(ino)) return
-    const heat = this.#heat.get(ino)
-    if (heat && nowMs - heat.lastMs > COOL_MS) this.#heat.delete(ino)
-    const commits = this.#heat.get(ino)?.commits ?? 0
-    const waitMs = commits === 0 ? 0 : Math.min(BACK_OFF_MAX_MS, BACK_OFF_MIN_MS * 2 ** commits)
+    const known = this.#heat.get(ino)
+    if (known && nowMs - known.lastMs > COOL_MS) this.#heat.delete(ino)
+    const heat = (this.#heat.get(ino)?.commits ?? 0) - FREE_COMMITS
+    const waitMs = heat <= 0 ? 0 : Math.min(BACK_OFF_MAX_MS, BACK_OFF_MIN_MS * 2 ** heat)
     this.#files.set(ino, { sinceSeq: this.#cutSeq, notBeforeMs: nowMs + waitMs })
   }
 
