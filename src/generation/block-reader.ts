@@ -27,6 +27,13 @@ const PARALLEL_BLOCKS = 16
 /** How far behind what is read the store is told that it will probably be read too, blocks. */
 const AHEAD_BLOCKS = 256
 
+/**
+ * Small files that were written one after the other lie one after the other, and are read so: the
+ * blocks behind a short run count as what will be read, too.
+ */
+const SHORT_RUN = 4
+const BEHIND_SHORT = 64
+
 /** A block to be read. */
 interface Wanted {
   /** Where it goes in the result. */
@@ -80,7 +87,7 @@ export class BlockReader {
     for (const segment of lookup(loaded, fileBlock, end + AHEAD_BLOCKS)) {
       if (segment.type !== 'run' || segment.fileBlock >= end) continue
       const core = await this.core(segment.core)
-      const aheadTo = core === this.#own ? undefined : segment.coreBlock + segment.count
+      const aheadTo = core === this.#own ? undefined : aheadOf(core, segment)
       for (let i = 0; i < Math.min(segment.count, end - segment.fileBlock); i++) {
         const at = segment.fileBlock - fileBlock + i
         wanted.push({ at, core, block: segment.coreBlock + i, aheadTo })
@@ -148,6 +155,12 @@ export class BlockReader {
     this.#leaves.set(name, leaf)
     return leaf
   }
+}
+
+/** Where what will probably be read ends, if reads go on in order. */
+function aheadOf(core: Core, run: { readonly coreBlock: number; readonly count: number }): number {
+  const end = run.coreBlock + run.count
+  return run.count <= SHORT_RUN ? Math.min(core.length, end + BEHIND_SHORT) : end
 }
 
 async function readBlock(
