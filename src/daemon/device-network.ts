@@ -5,8 +5,9 @@
 import type { Clock } from '../base/clock.js'
 import { FsError } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
-import { generationNumber, type GenerationNumber } from '../format/ids.js'
+import { generationNumber, type GenerationNumber, type NodeId } from '../format/ids.js'
 import { ForeignRecords, type ForeignCursor, type ForeignPage } from '../generation/foreign.js'
+import type { NodeEntry } from '../generation/types.js'
 import type { StoreCipher } from '../store/appender.js'
 import type { Replica, ReplicaProgress } from '../store/replica.js'
 import type { Store } from '../store/store.js'
@@ -144,9 +145,20 @@ export class DeviceNetwork {
    * @throws {FsError} ENOENT when it is not followed; EIO; ETIMEDOUT
    */
   async read(generation: GenerationNumber, cursor: ForeignCursor): Promise<ForeignPage> {
-    const followed = this.#followed.get(generation)
-    if (!followed) throw new FsError('ENOENT', `generation ${generation} is not followed`)
-    return followed.records.read(cursor)
+    return this.#followedOf(generation).records.read(cursor)
+  }
+
+  /**
+   * Records of what claims a name in a directory, by another device's generation; see
+   * `listForeign`.
+   * @throws {FsError} ENOENT when it is not followed; EIO; ETIMEDOUT
+   */
+  async list(
+    generation: GenerationNumber,
+    parent: NodeId,
+    name: Buffer | null
+  ): Promise<NodeEntry[]> {
+    return this.#followedOf(generation).records.list(parent, name)
   }
 
   /** Ends all connections, closes what is followed. Idempotent. */
@@ -158,6 +170,12 @@ export class DeviceNetwork {
     for (const { records } of this.#followed.values()) await records.close()
     this.#followed.clear()
     await this.#replicas.close()
+  }
+
+  #followedOf(generation: GenerationNumber): Followed {
+    const followed = this.#followed.get(generation)
+    if (followed) return followed
+    throw new FsError('ENOENT', `generation ${generation} is not followed`)
   }
 
   #tellPeers(): void {

@@ -161,15 +161,27 @@ export class Devices {
     for (const generation of this.#behindSince.keys()) this.#following?.note(generation)
   }
 
+  /** Until its first scan is over, what a program asks of a generation is brought in first. */
+  #watchScan(vfs: Vfs, generation: GenerationNumber): void {
+    const { version, scanned } = vfs.remote.cursor(generation)
+    const isScanning = version === 0 || scanned !== null
+    if (!isScanning) return vfs.ahead.end(generation)
+    vfs.ahead.begin(generation, (parent, name) => {
+      return this.#options.store.call('listForeign', generation, parent, name)
+    })
+  }
+
   #note(generation: GenerationNumber): void {
     if (!this.#behindSince.has(generation)) {
       this.#behindSince.set(generation, this.#options.monotonicMs())
     }
+    if (this.#vfs) this.#watchScan(this.#vfs, generation)
     this.#following?.note(generation)
   }
 
   async #takeIn(vfs: Vfs, generation: GenerationNumber, page: ForeignPage): Promise<void> {
     const aheadMs = await takeInSlices(vfs.remote, generation, page)
+    this.#watchScan(vfs, generation)
     const { alarms } = this.#options
     if (aheadMs === 0) return
     const name = this.nameOf(generation)

@@ -83,14 +83,16 @@ export class Following {
   async #takeIn(generation: GenerationNumber): Promise<void> {
     const { read, cursorOf, takeIn } = this.#parts
     let isComplete = false
+    let isBehind = true
     while (!isComplete && !this.#isClosed) {
       const cursor = cursorOf(generation)
       const page = await read(generation, cursor)
       isComplete = page.isComplete
+      isBehind = page.isBehind
       const isNews = page.records.length > 0 || page.next.version !== cursor.version
       if (isNews || page.next.scanned !== cursor.scanned) await takeIn(generation, page)
     }
-    if (isComplete) this.#parts.onUpToDate?.(generation)
+    if (!isBehind) this.#parts.onUpToDate?.(generation)
   }
 
   #retry(generation: GenerationNumber): void {

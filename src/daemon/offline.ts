@@ -12,6 +12,7 @@ import { Author } from '../union/author.js'
 import { Index } from '../union/index-store.js'
 import { rebuildIndex as rebuild, type StoredRecord } from '../union/rebuild.js'
 import { noteUnused } from '../vfs/history.js'
+import { readSlots } from '../vfs/slot-file.js'
 import { MADE_ANEW_KEY } from '../vfs/recovery.js'
 import { contentMapOf, dataWinner } from '../format/winner.js'
 import { bad, ok } from './doctor.js'
@@ -107,7 +108,7 @@ export async function rebuildIndex(
     mkdirSync(home.index, { mode: 0o700 })
     const index = Index.open(home.index)
     try {
-      await fillIndex(index, { store, info }, systemClock(), onProgress)
+      await fillIndex(index, { store, info, journal: home.journal }, systemClock(), onProgress)
     } finally {
       await index.close()
     }
@@ -116,15 +117,17 @@ export async function rebuildIndex(
 
 /**
  * Fills an empty index from the store's records.
+ * @param parts `journal`: its directory, with what its entries mean by their inos
  * @throws {FsError} EIO when the records can not be read
  */
 export async function fillIndex(
   index: Index,
-  { store, info }: OpenStore,
+  { store, info, journal }: OpenStore & { readonly journal: string },
   clock: Clock,
   onProgress: (progress: Progress) => void
 ): Promise<void> {
   const author = new Author(index, toGenerationNumber(info.generation), clock)
+  for (const generation of readSlots(journal)) index.apply(author.slotFor(generation))
   const total = info.dbLength
   await rebuild({
     index,

@@ -196,7 +196,8 @@ export const openFilesystem: OpenFilesystem = async (options) =>
     stack.push(() => index.close())
     if (index.isEmpty && info.dbLength > 0) {
       log.warn({}, 'the index is gone; it is made anew from the store')
-      await fillIndex(index, { store, info }, nativeClock(native), () => undefined)
+      const { journal } = home
+      await fillIndex(index, { store, info, journal }, nativeClock(native), () => undefined)
     }
     let isEnded = false
     dispatcher = new Dispatcher({

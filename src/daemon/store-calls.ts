@@ -9,7 +9,7 @@ import type { IngestResult, SpaceInfo } from '../generation/types.js'
 import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
 import type { NodeEntry } from '../generation/types.js'
 import type { ForeignCursor, ForeignPage } from '../generation/foreign.js'
-import type { GenerationNumber } from '../format/ids.js'
+import type { GenerationNumber, NodeId } from '../format/ids.js'
 import type { ConnectedPeer, FollowedStatus } from './device-network.js'
 import type { NetworkSetting } from './config.js'
 import type { DeviceRole } from '../swarm/replicas.js'
@@ -66,6 +66,11 @@ export interface StoreCalls {
   readForeign: {
     args: [generation: GenerationNumber, cursor: ForeignCursor]
     result: ForeignPage
+  }
+  /** Records of what claims a name in a directory, by another device's generation; null: any. */
+  listForeign: {
+    args: [generation: GenerationNumber, parent: NodeId, name: Uint8Array | null]
+    result: readonly NodeEntry[]
   }
   reclaimOrphans: { args: [knownLength: number, used: readonly BlockRun[]]; result: number }
   close: { args: []; result: null }

@@ -85,6 +85,8 @@ class StoreService {
     }),
     peers: async () => this.open.peers.network.peers(),
     followed: async () => this.open.peers.network.followed(),
+    listForeign: async (generation, parent, name) =>
+      this.open.peers.network.list(generation, parent, name && Buffer.from(name)),
     readForeign: async (generation, cursor) => this.open.peers.network.read(generation, cursor),
     fetch: async (request) => this.#fetch(request),
     ingest: async (files) => {

@@ -48,8 +48,18 @@ function at(request: RequestView, nameOffset: number): At {
   return { parent: request.ino, name: request.name(nameOffset) }
 }
 
-const lookup: Handler = (request, slot, { session, filesystem }) => {
-  const ino = filesystem.names.lookup(at(request, 0))
+const lookup: Handler = (request, slot, context) => {
+  const { names, ahead } = context.filesystem
+  const place = at(request, 0)
+  const ino = names.lookup(place)
+  if (ino === null && ahead.isNeeded) {
+    return ahead.name(place).then(() => replyLookup(slot, names.lookup(place), context))
+  }
+  return replyLookup(slot, ino, context)
+}
+
+function replyLookup(slot: number, ino: number | null, context: HandlerContext): void {
+  const { session, filesystem } = context
   if (ino === null) {
     session.replyNegative(slot)
     return
@@ -161,8 +171,12 @@ const open: Handler = (request, slot, { session, filesystem }) => {
 }
 
 const loadDirectory: Handler = (request, slot, { session, filesystem }) => {
-  filesystem.directories.load(request.ino)
-  session.resume(slot)
+  const { ino } = request
+  const load = (): void => {
+    filesystem.directories.load(ino)
+    session.resume(slot)
+  }
+  return filesystem.ahead.isNeeded ? filesystem.ahead.directory(ino).then(load) : load()
 }
 
 const read: Handler = async (request, slot, { session, filesystem }) => {

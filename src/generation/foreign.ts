@@ -9,6 +9,7 @@
 import { nodeIdFromBytes, type NodeId } from '../format/ids.js'
 import type { Core } from '../store/core.js'
 import { Records } from '../store/records.js'
+import { listForeign } from './foreign-listing.js'
 import { historyEntryOf, nodeIdBytesOf, nodeRange } from './key-spaces.js'
 import type { NodeEntry } from './types.js'
 
@@ -27,15 +28,17 @@ export const FOREIGN_START: ForeignCursor = { version: 0, scanned: null }
 export interface ForeignPage {
   readonly records: readonly NodeEntry[]
   readonly next: ForeignCursor
-  /** Whether there was nothing more when it was read. */
+  /** Whether there was nothing more to read here when it was read. */
   readonly isComplete: boolean
+  /** Whether its device has signed more. */
+  readonly isBehind: boolean
 }
 
 /** Blocks of history that are read in one go. */
 const HISTORY_PAGE = 2048
 /** Records of a scan that are read in one go. */
 const SCAN_PAGE = 2048
-/** Below so many blocks the history is read from the first one on: no scan pays for that. */
+/** Below so many blocks, all of them here, the history is read from the first one on. */
 const SCAN_FROM = 4096
 
 /** See the file's head. */
@@ -52,9 +55,12 @@ export class ForeignRecords {
     this.#records = new Records(core, blobsKey)
   }
 
-  /** The version that can be read without asking a peer. */
-  get version(): number {
-    return this.#core.contiguousLength
+  /**
+   * Up to where the history from a version on can be read without asking a peer. Before it blocks
+   * may be missing for ever: a device clears what its newer records replace.
+   */
+  #readableFrom(version: number): number {
+    return this.#core.nextMissing(version)
   }
 
   /**
@@ -62,10 +68,12 @@ export class ForeignRecords {
    * @throws {FsError} EIO; ETIMEDOUT when a scan needs blocks that no peer gives
    */
   async read(cursor: ForeignCursor): Promise<ForeignPage> {
-    const { version } = this
+    const { length } = this.#core
     const isNew = cursor.version === 0
-    if (cursor.scanned !== null || (isNew && version >= SCAN_FROM)) {
-      return this.#scan(isNew ? { version, scanned: null } : cursor)
+    const version = this.#readableFrom(cursor.version)
+    const isWhole = version === length && length < SCAN_FROM
+    if (cursor.scanned !== null || (isNew && !isWhole)) {
+      return this.#scan(isNew ? { version: length, scanned: null } : cursor)
     }
     const lt = Math.min(version, cursor.version + HISTORY_PAGE)
     const latest = new Map<NodeId, NodeEntry>()
@@ -78,7 +86,14 @@ export class ForeignRecords {
       latest.set(id, { id, record: value })
     }
     const next = { version: Math.max(lt, cursor.version), scanned: null }
-    return { records: [...latest.values()], next, isComplete: next.version >= this.version }
+    const isComplete = next.version >= version
+    const isBehind = next.version < length
+    return { records: [...latest.values()], next, isComplete, isBehind }
+  }
+
+  /** As `listForeign`. */
+  list(parent: NodeId, name: Buffer | null): Promise<NodeEntry[]> {
+    return listForeign({ core: this.#core, records: this.#records }, parent, name)
   }
 
   /** Closes the bee; not the core. */
@@ -89,12 +104,20 @@ export class ForeignRecords {
   async #scan({ version, scanned }: ForeignCursor): Promise<ForeignPage> {
     const records: NodeEntry[] = []
     const range = { ...nodeRange(scanned), limit: SCAN_PAGE }
-    for await (const { key, value } of this.#records.scan(range, version)) {
-      records.push({ id: nodeIdFromBytes(nodeIdBytesOf(key)), record: value })
+    // The bee reads block by block: what lies behind is asked for meanwhile.
+    const view = this.#records.view(version, (block) => this.#core.expect(block, version))
+    try {
+      for await (const { key, value } of view.scan(range)) {
+        records.push({ id: nodeIdFromBytes(nodeIdBytesOf(key)), record: value })
+      }
+    } finally {
+      await view.close()
     }
     const last = records.at(-1)?.id ?? null
     const isOver = records.length < SCAN_PAGE
     const next = { version, scanned: isOver ? null : last }
-    return { records, next, isComplete: isOver && version >= this.version }
+    const isBehind = !isOver || version < this.#core.length
+    const isComplete = isOver && version >= this.#readableFrom(version)
+    return { records, next, isComplete, isBehind }
   }
 }

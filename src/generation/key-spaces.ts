@@ -6,6 +6,7 @@ import {
   SUB_DIR,
   SUB_NODE,
   SUB_SEEN,
+  direntKey,
   direntRange,
   encodeSeenLength,
   seenKey
@@ -43,6 +44,11 @@ export function nodeRange(gt: NodeId | null): RecordRange {
 export function directoryRange(parent: NodeId): RecordRange {
   const { gte, lt } = direntRange(parent)
   return { gte: Buffer.concat([DIR, gte]), lt: Buffer.concat([DIR, lt]) }
+}
+
+/** Bee key of a name in a directory. */
+export function direntRecordKey(parent: NodeId, name: Buffer): Buffer {
+  return Buffer.concat([DIR, direntKey({ parent, name })])
 }
 
 /** The name in a bee key of the directory space. */

@@ -126,6 +126,11 @@ export class Core {
     }
   }
 
+  /** A block is about to be read in another way than by `get`; see `GetOptions.aheadTo`. */
+  expect(block: number, aheadTo: number): void {
+    this.#ahead.note(block, aheadTo)
+  }
+
   /** Whether a block is on this device. */
   has(block: number): boolean {
     return this.session.core.bitfield.get(block)
@@ -139,6 +144,14 @@ export class Core {
   /** First block at or behind `block` that is on this device, or -1. */
   nextHeld(block: number): number {
     return this.session.core.bitfield.firstSet(block)
+  }
+
+  /** First block at or behind `block` that is not on this device; at most the length. */
+  nextMissing(block: number): number {
+    const { length } = this
+    if (block >= length) return length
+    const missing = this.session.core.bitfield.firstUnset(block)
+    return missing < 0 ? length : Math.min(missing, length)
   }
 
   /** Bytes of the blocks of `[start, end)` that are on this device, as stored. */

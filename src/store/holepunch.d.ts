@@ -248,13 +248,13 @@ declare module 'hyperbee' {
     interface GetOptions {
       /** ms; rejects with code REQUEST_TIMEOUT. Default: waits for ever. */
       readonly timeout?: number
+      /** Every block that the walk touches, before it is read. */
+      readonly onseq?: (seq: number) => void
     }
     interface StreamOptions extends GetOptions {
       /** -1: all */
       readonly limit?: number
       readonly signal?: AbortSignal
-      /** Every block that the walk touches. */
-      readonly onseq?: (seq: number) => void
     }
     interface Entry {
       readonly seq: number

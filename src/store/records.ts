@@ -113,6 +113,14 @@ export class Records {
     }
   }
 
+  /**
+   * The records as a version has them, for several reads; the caller closes it.
+   * @param onBlock told of each block of the tree before it is read
+   */
+  view(version: number, onBlock: (block: number) => void): RecordsView {
+    return new RecordsView(this.#bee.checkout(version), onBlock, (cause) => this.#error(cause))
+  }
+
   /** Changes of versions `[gte, lt)`, oldest first. */
   async *history(gte: number, lt: number): AsyncGenerator<RecordChange> {
     if (gte >= lt) return
@@ -154,5 +162,42 @@ export class Records {
 
   #error(cause: unknown): unknown {
     return readError(this.#core.key, null, cause)
+  }
+}
+
+/** A version of a bee; made by `Records.view`. */
+export class RecordsView {
+  readonly #options: { readonly timeout: number; readonly onseq: (block: number) => void }
+
+  constructor(
+    private readonly bee: Hyperbee,
+    onBlock: (block: number) => void,
+    private readonly errorOf: (cause: unknown) => unknown
+  ) {
+    this.#options = { timeout: TIMEOUT_MS, onseq: onBlock }
+  }
+
+  /** The value of a key, or null. */
+  async get(key: Uint8Array): Promise<Buffer | null> {
+    try {
+      return (await this.bee.get(key, this.#options))?.value ?? null
+    } catch (cause) {
+      throw this.errorOf(cause)
+    }
+  }
+
+  /** Scans keys in ascending order. */
+  async *scan(range: RecordRange): AsyncGenerator<RecordEntry> {
+    try {
+      const stream = this.bee.createReadStream(range, this.#options)
+      for await (const { key, value } of stream) yield { key, value }
+    } catch (cause) {
+      throw this.errorOf(cause)
+    }
+  }
+
+  /** Ends it. */
+  async close(): Promise<void> {
+    await this.bee.close()
   }
 }

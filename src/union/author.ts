@@ -174,6 +174,11 @@ export class Author {
     return offendingAheadMs
   }
 
+  /** The generations that have a slot, from slot 1 on. */
+  get slots(): readonly GenerationNumber[] {
+    return [...this.#slots.keys()]
+  }
+
   /** Gives a generation a slot; the change must be journaled before its inos are used. */
   slotFor(generation: GenerationNumber): Change[] {
     return this.#slots.has(generation) ? [] : [this.#newSlot(generation)]

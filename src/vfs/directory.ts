@@ -7,9 +7,14 @@ import type { Volume } from './volume.js'
 
 /** Inodes handed over in one call. */
 const BATCH = 2048
+/** Directories that are remembered as given; it only matters while others are being brought in. */
+const LOADED_LIMIT = 100_000
 
 /** See the file's head. */
 export class Directories {
+  /** Directories that were given as a whole; some may have been forgotten below since. */
+  #loaded = new Set<number>()
+
   constructor(private readonly volume: Volume) {}
 
   /** Gives one node to the data plane. @throws {FsError} ENOENT */
@@ -39,6 +44,17 @@ export class Directories {
       at += 10 + name.length
     }
     this.volume.parts.plane.putDir(ino, packed, children.length, this.#parentOf(ino))
+    if (this.#loaded.size < LOADED_LIMIT) this.#loaded.add(ino)
+  }
+
+  /** Takes back all directories: they are asked for again. */
+  unload(): void {
+    const { plane } = this.volume.parts
+    for (const ino of this.#loaded) {
+      plane.dropDir(ino)
+      plane.invalidateInode(ino, 0, 0)
+    }
+    this.#loaded = new Set()
   }
 
   #loadInodes(children: readonly Child[]): void {

@@ -13,28 +13,29 @@ import type { Index } from '../union/index-store.js'
 import { MergeTables } from '../union/merge-tables.js'
 import { Row } from '../union/row.js'
 import { Attributes } from './attributes.js'
+import { Ahead } from './ahead.js'
 import type { BackgroundParts } from './background-readers.js'
 import { Content } from './content.js'
 import type { ContentStore } from './content-store.js'
 import { Directories } from './directory.js'
-import { BLOBS_KEY, History, blobsLengthChange, type HistoryLimits } from './history.js'
+import { History, type HistoryLimits } from './history.js'
 import { Ingester } from './ingester.js'
 import { Journal, type Crc32c } from './journal.js'
 import { LocalFiles } from './local-files.js'
 import { Merger } from './merger.js'
 import { Namespace } from './namespace.js'
+import { sweepOrphanBlocks } from './orphan-blocks.js'
 import { PLAIN, type DataPlane } from './plane.js'
 import { Projector } from './projector.js'
 import { DONE_KEY, SEQ_KEY, recover, seqChange, type RecoveryReport } from './recovery.js'
 import { Remote } from './remote.js'
+import { writeSlots } from './slot-file.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
 import { Volume, type Ownership } from './volume.js'
 
 /** The index is flushed at least this often while changes are pending, and at so many changes. */
 const CHECKPOINT_MS = 2000
-/** Book-keeping keys of block ranges that an interrupted commit has left. */
-const ORPHANS_PREFIX = 'orphans:'
 const CHECKPOINT_CHANGES = 20_000
 
 /** What a filesystem is opened from. */
@@ -82,6 +83,8 @@ export class Filesystem {
   readonly space: Space
   /** What other devices write. */
   readonly remote: Remote
+  /** And what of it is wanted before its turn. */
+  readonly ahead: Ahead
   /** Takes the data plane's events, which call `on…` here; set by who attaches it. */
   hearEvents: () => void = () => undefined
   #waiters: Waiter[] = []
@@ -90,6 +93,7 @@ export class Filesystem {
   #cutSeq = 0
   /** And up to where the generation has them. */
   #doneSeq = 0
+  #savedSlots = 0
   #timer: NodeJS.Timeout | null = null
 
   /** @param options the data plane need not be served yet; nothing is read before `open` */
@@ -133,6 +137,7 @@ export class Filesystem {
     this.names = new Namespace(this.volume, this.space, merger)
     this.attributes = new Attributes(this.volume, merger)
     this.directories = new Directories(this.volume)
+    this.ahead = this.#makeAhead()
     this.ingester = new Ingester({
       volume: this.volume,
       merger,
@@ -164,7 +169,7 @@ export class Filesystem {
    * @throws {Error} EIO, ENOSPC
    */
   async open(): Promise<RecoveryReport> {
-    const { crc32c, bootId, salt, alarms, log, fault } = this.options
+    const { crc32c, bootId, salt, store, alarms, log, fault } = this.options
     const report = await recover({
       volume: this.volume,
       crc32c,
@@ -180,7 +185,8 @@ export class Filesystem {
     if (!this.volume.parts.index.node(ROOT_INO)) this.#makeRoot()
     this.directories.loadNode(ROOT_INO)
     this.#timer = setInterval(() => this.#tick(), CHECKPOINT_MS)
-    this.#sweepOrphanBlocks().catch((error: unknown) => {
+    const { volume, history, ingester } = this
+    sweepOrphanBlocks({ volume, history, ingester, store, alarms }).catch((error: unknown) => {
       log.warn({ err: error }, 'blocks of an interrupted commit stay until the next start')
     })
     this.ingester.wake()
@@ -291,39 +297,6 @@ export class Filesystem {
     await this.#checkpointing?.catch(() => undefined)
   }
 
-  /**
-   * Blocks that an interrupted commit appended are in no row's map. Its records may name them until
-   * the same files have been committed again, so that comes first; the range is noted meanwhile.
-   */
-  async #sweepOrphanBlocks(): Promise<void> {
-    const { index } = this.volume.parts
-    const known = index.meta(BLOBS_KEY)?.readUIntLE(0, 6) ?? 0
-    const { blobsLength } = await this.options.store.info()
-    if (blobsLength < known) {
-      this.options.alarms.raise(
-        'STORE_SHORT',
-        `the store holds ${blobsLength} content blocks where ${known} were written: it has lost ` +
-          'data or was replaced by an older copy; files whose blocks are missing answer EIO'
-      )
-    }
-    if (blobsLength > known) {
-      const value = Buffer.alloc(12)
-      value.writeUIntLE(known, 0, 6)
-      value.writeUIntLE(blobsLength - known, 6, 6)
-      this.volume.apply([
-        { kind: 'meta', key: ORPHANS_PREFIX + known, value },
-        blobsLengthChange(blobsLength)
-      ])
-    }
-    const orphans = index.metaRange(ORPHANS_PREFIX)
-    if (orphans.length === 0) return
-    await this.ingester.flush()
-    for (const { key, value } of orphans) {
-      const run = { block: value.readUIntLE(0, 6), count: value.readUIntLE(6, 6) }
-      this.volume.apply([...this.history.supersede([run]), { kind: 'meta', key, value: null }])
-    }
-  }
-
   async #checkpoint(): Promise<void> {
     const { index, plane, journal, tracker } = this.volume.parts
     const seq = plane.lastSeq()
@@ -340,7 +313,16 @@ export class Filesystem {
     this.options.fault('checkpoint.durable')
     await index.flush()
     this.options.fault('checkpoint.flushed')
+    this.#saveSlots()
     journal.release(this.#doneSeq)
+  }
+
+  /** Before the journal entries go that gave generations their slots. */
+  #saveSlots(): void {
+    const { slots } = this.volume.parts.author
+    if (slots.length === this.#savedSlots) return
+    writeSlots(this.options.journalDirectory, slots)
+    this.#savedSlots = slots.length
   }
 
   /** On a full disk the next tick tries again; until then what needs a segment gets ENOSPC. */
@@ -371,6 +353,12 @@ export class Filesystem {
         'the index could not be written; it will be tried again'
       )
     })
+  }
+
+  #makeAhead(): Ahead {
+    const { volume, remote, directories } = this
+    const unloadDirectories = (): void => directories.unload()
+    return new Ahead({ volume, remote, unloadDirectories, log: this.options.log })
   }
 
   #makeRoot(): void {

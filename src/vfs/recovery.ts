@@ -25,6 +25,8 @@ import {
 } from './journal.js'
 import { FILE_LIMIT, syncDirectory } from './local-files.js'
 import type { Binding } from './plane.js'
+import type { Index } from '../union/index-store.js'
+import { CURSOR_PREFIX } from './remote.js'
 import { META, type StatedFile, type Volume } from './volume.js'
 
 /** Key of a number that no journal entry of the past exceeds, should the journal be lost. */
@@ -301,6 +303,15 @@ export function seqChange(key: string, seq: number): Change {
   return { kind: 'meta', key, value }
 }
 
+/**
+ * The index knows only what this generation's own records hold: the others' are taken in from the
+ * beginning, whatever the journal says of how far they had come.
+ */
+function restartOfOthers(index: Index): Change[] {
+  const keys = [MADE_ANEW_KEY, ...index.metaRange(CURSOR_PREFIX).map(({ key }) => key)]
+  return keys.map((key) => ({ kind: 'meta', key, value: null }))
+}
+
 /** Makes the new journal and the index durable, then deletes the old segments. */
 async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Promise<void> {
   const { index, journal } = parts.volume.parts
@@ -313,7 +324,7 @@ async function settle(parts: RecoveryParts, oldSegments: readonly string[]): Pro
     changes.push({ kind: 'dirent', parent, name, dirent: index.dirent(parent, name) })
   }
   changes.push(seqChange(SEQ_KEY, journal.lastSeq))
-  changes.push({ kind: 'meta', key: MADE_ANEW_KEY, value: null })
+  if (index.meta(MADE_ANEW_KEY)) changes.push(...restartOfOthers(index))
   parts.volume.applyAll(changes)
   await parts.durable(journal.lastSeq)
   parts.fault('recovery.stated')

@@ -19,7 +19,8 @@ import { SHARED_KEY } from '../union/merge-tables.js'
 import type { Merger, Plan } from './merger.js'
 
 const HELD = 'held:'
-const CURSOR = 'cursor:'
+/** Keys of how far each generation has been taken in. */
+export const CURSOR_PREFIX = 'cursor:'
 /** After reads of a file were under way, before the next try. */
 const RETRY_MS = 50
 
@@ -85,7 +86,7 @@ export class Remote {
 
   /** Up to where a generation's bee has been taken in. */
   cursor(generation: GenerationNumber): ForeignCursor {
-    const value = this.#index.meta(CURSOR + generation)
+    const value = this.#index.meta(CURSOR_PREFIX + generation)
     if (!value) return FOREIGN_START
     const scanned = value.length > VERSION_BYTES ? value.subarray(VERSION_BYTES) : null
     return {
@@ -221,7 +222,7 @@ function cursorChange({ generation, version, scanned }: Cursor): Change {
   const value = Buffer.alloc(VERSION_BYTES + (scanned === null ? 0 : NODE_ID_BYTES))
   value.writeUIntLE(version, 0, VERSION_BYTES)
   if (scanned !== null) value.set(nodeIdToBytes(scanned), VERSION_BYTES)
-  return { kind: 'meta', key: CURSOR + generation, value }
+  return { kind: 'meta', key: CURSOR_PREFIX + generation, value }
 }
 
 function* versionsOf(record: NodeRecord): Generator<VersionHead> {

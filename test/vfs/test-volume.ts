@@ -157,7 +157,8 @@ export class TestVolume {
       monotonicMs: () => performance.now() + skew.ms
     }
     if (index.isEmpty && info.dbLength > 0) {
-      await fillIndex(index, { store: client, info }, clock, () => undefined)
+      const { journal } = home
+      await fillIndex(index, { store: client, info, journal }, clock, () => undefined)
     }
     dispatcher = new Dispatcher({
       session,
