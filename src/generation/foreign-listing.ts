@@ -1,6 +1,6 @@
 /**
- * One directory out of another generation's records, before its turn: what a listing needs while the
- * first scan of a large drive is still under way. Blocks that are not here are asked for; those of
+ * One directory out of another generation's records, before its turn: what a listing needs while
+ * the first scan of a large drive is under way. Blocks that are not here are asked for; those of
  * one directory lie in rows, so that a few round trips bring them.
  */
 import { decodeClaims } from '../format/dirent.js'
