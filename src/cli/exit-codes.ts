@@ -15,6 +15,7 @@
  * | 9 | files are open in the mount |
  * | 10 | it took too long |
  * | 11 | something in the home is damaged; also `doctor`, when it found something bad |
+ * | 12 | refused: this device was not admitted, may not do that, or other digits were typed |
  */
 import type { FailureKind } from '../control/failure.js'
 
@@ -30,5 +31,6 @@ export const EXIT_CODES: Readonly<Record<FailureKind, number>> = {
   'no-fuse': 8,
   'mount-busy': 9,
   timeout: 10,
-  damaged: 11
+  damaged: 11,
+  refused: 12
 }

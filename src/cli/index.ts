@@ -2,6 +2,8 @@
 import yargs from 'yargs'
 import { Failure } from '../control/failure.js'
 import { VERSION } from '../daemon/version.js'
+import { conflictsCommand } from './commands/conflicts.js'
+import { deviceCommand } from './commands/device.js'
 import { doctorCommand } from './commands/doctor.js'
 import { initCommand } from './commands/init.js'
 import { mountCommand } from './commands/mount.js'
@@ -24,6 +26,8 @@ async function main(args: readonly string[]): Promise<void> {
     .command(stopCommand)
     .command(statusCommand)
     .command(flushCommand)
+    .command(deviceCommand)
+    .command(conflictsCommand)
     .command(doctorCommand)
     .command(serviceCommand)
     .completion('completion', 'Print a completion script for bash or zsh')

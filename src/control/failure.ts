@@ -17,6 +17,7 @@ export type FailureKind =
   | 'mount-busy'
   | 'timeout'
   | 'damaged'
+  | 'refused'
 
 const KINDS: ReadonlySet<string> = new Set<FailureKind>([
   'failed',
@@ -29,7 +30,8 @@ const KINDS: ReadonlySet<string> = new Set<FailureKind>([
   'no-fuse',
   'mount-busy',
   'timeout',
-  'damaged'
+  'damaged',
+  'refused'
 ])
 
 /** An operating error with a kind. Its message is one line: what happened and what to do. */

@@ -87,6 +87,54 @@ export interface StopResult {
   readonly pids: readonly number[]
 }
 
+/** Roles of devices. */
+export type DeviceRole = 'personal' | 'cloud' | 'blind'
+
+/** One device of the drive. */
+export interface DeviceReport {
+  readonly name: string
+  readonly role: DeviceRole
+  /** `active`, `suspended`, `revoked` or `sealed`. */
+  readonly state: string
+  /** UTC, ISO 8601; now while it is connected, and for this device itself; null: never. */
+  readonly lastSeen: string | null
+  /** How it is connected; null: it is not. */
+  readonly path: 'lan' | 'direct' | 'relay' | null
+  /** Whether it is the device that was asked. */
+  readonly isThis: boolean
+  /** `everything`, `everything, unreadable` or `what it uses`. */
+  readonly holds: string
+  /** Bytes that it has written, as far as is known here. */
+  readonly byteLength: number
+}
+
+/** How an invitation is wanted. */
+export interface InviteArguments {
+  /** Whoever holds the code first is admitted, without digits. */
+  readonly isBearer: boolean
+  /** null: 15 minutes. */
+  readonly openMs: number | null
+  /** The only role that is admitted; null: the joiner's choice. */
+  readonly role: DeviceRole | null
+}
+
+/** A device that asks to be admitted, or was. */
+export interface JoinerReport {
+  readonly name: string
+  readonly role: DeviceRole
+}
+
+/** A copy of a file that was changed on two devices at a time, and waits for a person. */
+export interface ConflictReport {
+  /** Within the mount; where a name is not UTF-8, with replacement characters. */
+  readonly path: string
+  /** The file that it is a copy of, beside it. */
+  readonly of: string
+  readonly device: string
+  /** UTC, `2026-11-23`. */
+  readonly date: string
+}
+
 /** No arguments, or no result. */
 export type Nothing = Readonly<Record<string, never>>
 
@@ -95,6 +143,15 @@ interface Shapes {
   flush: { args: { readonly remote: boolean }; result: Nothing }
   stop: { args: UnmountArguments; result: StopResult }
   doctor: { args: Nothing; result: { readonly findings: readonly Finding[] } }
+  devices: { args: Nothing; result: { readonly devices: readonly DeviceReport[] } }
+  invite: { args: InviteArguments; result: { readonly code: string; readonly expires: string } }
+  inviteAnswered: { args: { readonly code: string }; result: JoinerReport }
+  inviteConfirm: {
+    args: { readonly code: string; readonly digits: string }
+    result: JoinerReport
+  }
+  inviteCancel: { args: { readonly code: string }; result: Nothing }
+  conflicts: { args: Nothing; result: { readonly conflicts: readonly ConflictReport[] } }
 }
 
 /** Name of an operation. */
@@ -112,6 +169,11 @@ export type ResultOf<K extends OperationName> = Shapes[K]['result']
  * - `flush`: resolves when all that was written before is ingested; with `remote`, also uploaded
  * - `stop`: flushes, unmounts, and ends the daemon soon after the answer
  * - `doctor`: looks at what can be looked at while the daemon runs
+ * - `devices`: who belongs or belonged
+ * - `invite`: opens an invitation, which is served until it is over; an earlier one ends
+ * - `inviteAnswered`: waits for the device that asks; `inviteConfirm`: admits it if these are its
+ *   digits, else the invitation is over; `inviteCancel`: takes it back
+ * - `conflicts`: copies that wait for a person
  */
 export type Operations = {
   readonly [K in OperationName]: (args: ArgumentsOf<K>, call: Call) => Promise<ResultOf<K>>
@@ -119,12 +181,28 @@ export type Operations = {
 
 type Fields = Readonly<Record<string, unknown>>
 
+/** Longest time for which an invitation is open: a day. */
+const MAX_INVITE_MS = 24 * 3_600_000
+
+/** All roles. */
+export const ROLES: readonly DeviceRole[] = ['personal', 'cloud', 'blind']
+
 /** Turns what came through the socket into the arguments of each operation. */
 const PARSERS: { readonly [K in OperationName]: (fields: Fields) => ArgumentsOf<K> } = {
   status: () => ({}),
   flush: (fields) => ({ remote: flag(fields, 'remote') }),
   stop: (fields) => ({ path: pathOrNull(fields, 'path'), lazy: flag(fields, 'lazy') }),
-  doctor: () => ({})
+  doctor: () => ({}),
+  devices: () => ({}),
+  invite: (fields) => ({
+    isBearer: flag(fields, 'isBearer'),
+    openMs: durationOrNull(fields, 'openMs'),
+    role: roleOrNull(fields, 'role')
+  }),
+  inviteAnswered: (fields) => ({ code: text(fields, 'code') }),
+  inviteConfirm: (fields) => ({ code: text(fields, 'code'), digits: text(fields, 'digits') }),
+  inviteCancel: (fields) => ({ code: text(fields, 'code') }),
+  conflicts: () => ({})
 }
 
 /** Whether there is an operation of that name. */
@@ -153,4 +231,26 @@ function pathOrNull(fields: Fields, name: string): string | null {
   const value = fields[name] ?? null
   if (value === null || (typeof value === 'string' && value.startsWith('/'))) return value
   throw new Failure('usage', `${name} must be an absolute path or null`, { code: 'EINVAL' })
+}
+
+function text(fields: Fields, name: string): string {
+  const value = fields[name]
+  if (typeof value === 'string') return value
+  throw new Failure('usage', `${name} must be a text`, { code: 'EINVAL' })
+}
+
+function durationOrNull(fields: Fields, name: string): number | null {
+  const value = fields[name] ?? null
+  const isFit = typeof value === 'number' && value > 0 && value <= MAX_INVITE_MS
+  if (value === null || isFit) return value
+  throw new Failure('usage', `an invitation is open for up to ${MAX_INVITE_MS / 3_600_000} hours`, {
+    code: 'EINVAL'
+  })
+}
+
+function roleOrNull(fields: Fields, name: string): DeviceRole | null {
+  const value = fields[name] ?? null
+  const role = ROLES.find((known) => known === value)
+  if (value === null || role !== undefined) return role ?? null
+  throw new Failure('usage', `${name} must be ${ROLES.join(', ')}`, { code: 'EINVAL' })
 }

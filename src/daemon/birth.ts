@@ -12,7 +12,8 @@ import {
 
 /** The one message. */
 export type Birth =
-  | { readonly kind: 'ready'; readonly path: string }
+  /** path: what is mounted; null: nothing, on a blind device. */
+  | { readonly kind: 'ready'; readonly path: string | null }
   | { readonly kind: 'failed'; readonly failure: FailureRecord }
 
 /** Tells our parent, if there is one that listens. Called at most once in a process. */
@@ -49,7 +50,7 @@ export async function birthOf(child: ChildProcess, hint: string): Promise<Birth>
 function parseBirth(message: unknown): Birth | null {
   if (typeof message !== 'object' || message === null || !('kind' in message)) return null
   if (message.kind === 'ready' && 'path' in message) {
-    return { kind: 'ready', path: String(message.path) }
+    return { kind: 'ready', path: message.path === null ? null : String(message.path) }
   }
   if (message.kind !== 'failed' || !('failure' in message)) return null
   return failedBirth(fromFailureRecord(message.failure))

@@ -1,6 +1,7 @@
 /** Entry of the daemon's process: `daemon-main.js CONFIG`. Started by the supervisor. */
 import { announce, failedBirth } from './birth.js'
 import { enlargeBufferPool } from './buffer-pool.js'
+import { openCarrier } from './carrier.js'
 import { decodeConfig } from './config.js'
 import { Daemon } from './daemon.js'
 import { loadNative } from '../fuse/native.js'
@@ -20,7 +21,7 @@ try {
   // Our memory holds keys.
   loadNative().setDumpable(false)
   process.title = `pcfs ${config.mountPoint}`
-  const daemon = await Daemon.open(config, openFilesystem)
+  const daemon = await Daemon.open(config, { mounted: openFilesystem, carrier: openCarrier })
   const end = (): void => {
     setTimeout(() => process.exit(1), END_MS).unref()
     void daemon.close()

@@ -16,9 +16,11 @@ import type {
   UnmountArguments
 } from '../control/operations.js'
 import { ControlServer } from '../control/server.js'
+import { openKeyring } from '../keys/keyring.js'
 import { checkApart, type DaemonConfig } from './config.js'
 import { makeFaultPoint, parseFault } from './fault-point.js'
-import type { Filesystem, OpenFilesystem } from './filesystem.js'
+import type { CarrierOptions } from './carrier.js'
+import type { Filesystem, FilesystemOptions, OpenFilesystem } from './filesystem.js'
 import { checkFuse } from './fuse-access.js'
 import { lockHome } from './home-lock.js'
 import { openHome, type HomePaths } from './home.js'
@@ -33,8 +35,8 @@ const BUSY_WAIT_MS = 200
 
 /** A running daemon. */
 export class Daemon {
-  /** The mounted directory. */
-  readonly mountPath: string
+  /** The mounted directory; null: a blind device mounts nothing. */
+  readonly mountPath: string | null
   /** Resolves when the daemon has ended, with what went wrong on the way down, or null. */
   readonly ended: Promise<unknown>
   readonly #config: DaemonConfig
@@ -44,28 +46,30 @@ export class Daemon {
   readonly #startedMs = performance.now()
   /** Stops and unmounts come one after the other. */
   readonly #ending = new Mutex()
-  #isMounted = true
+  #isMounted: boolean
   /** We are taking the mount away ourselves, so that its end is no news. */
   #isUnmounting = false
   #end: (error: unknown) => void = () => undefined
 
   private constructor(
-    parts: { config: DaemonConfig; log: Logger; filesystem: Filesystem; mountPath: string },
+    parts: { config: DaemonConfig; log: Logger; filesystem: Filesystem; mountPath: string | null },
     stack: CloseStack
   ) {
     this.#config = parts.config
     this.#log = parts.log
     this.#filesystem = parts.filesystem
     this.mountPath = parts.mountPath
+    this.#isMounted = parts.mountPath !== null
     this.#stack = stack
     this.ended = new Promise((resolve) => (this.#end = resolve))
   }
 
   /**
-   * Opens a home and mounts it; resolves when the mount answers and operators can connect.
+   * Opens a home and mounts it, or, on a blind device, carries what it can not read; resolves when
+   * the mount answers and operators can connect.
    * @throws {Failure} when the home or the mount point cannot be used
    */
-  static async open(config: DaemonConfig, openFilesystem: OpenFilesystem): Promise<Daemon> {
+  static async open(config: DaemonConfig, openers: Openers): Promise<Daemon> {
     return openInSteps(async (stack) => {
       const home = openHome(config.home)
       const lock = lockHome(home.lock)
@@ -75,29 +79,29 @@ export class Daemon {
       const { log } = file
       const state = openState(home)
       const plan = parseFault(config.fault)
-      checkFuse(config.allowOther)
-      using point = await prepareMountPoint(config.mountPoint)
-      checkApart(realpathSync(home.root), point.path)
       let daemon: Daemon | null = null
-      const filesystem = await openFilesystem({
+      const options = {
         config,
         home,
-        mountPath: point.path,
         trust: state.trust,
         log,
         fault: makeFaultPoint(plan),
         faultPlan: plan,
         onEnded: () => daemon?.unmountedByOthers(),
         onPeer: state.noteSent
-      })
+      }
+      const { role } = await openKeyring(home.keyring)
+      const { filesystem, mountPath } =
+        role === 'blind'
+          ? { filesystem: await openers.carrier(options), mountPath: null }
+          : await openMounted(openers.mounted, options)
       stack.push(async () => filesystem.close())
       stack.push(async () => (daemon?.isMounted === false ? undefined : filesystem.unmount(true)))
-      point.cover()
-      daemon = new Daemon({ config, log, filesystem, mountPath: point.path }, stack)
+      daemon = new Daemon({ config, log, filesystem, mountPath }, stack)
       const operations = daemon.operations()
       const server = await ControlServer.listen({ home: home.root, operations, log })
       stack.push(async () => server.close())
-      log.info({ op: 'mount', path: point.path, version: VERSION }, 'mounted')
+      log.info({ op: 'mount', path: mountPath, version: VERSION }, 'open')
       return daemon
     })
   }
@@ -110,6 +114,7 @@ export class Daemon {
   /** What operators can ask of this daemon. */
   operations(): Operations {
     return {
+      ...this.#filesystem.operations,
       status: async () => this.#status(),
       flush: async (_, call) => {
         await this.#filesystem.flush(call)
@@ -151,7 +156,7 @@ export class Daemon {
       pid: process.pid,
       drive,
       device,
-      mounts: this.#isMounted ? [{ path: this.mountPath }] : [],
+      mounts: this.#mounts().map((path) => ({ path })),
       peers,
       generations,
       backlog,
@@ -165,12 +170,18 @@ export class Daemon {
   async #stop(args: UnmountArguments, call: Call): Promise<ResultOf<'stop'>> {
     if (args.path !== null && args.path !== this.mountPath) return { unmounted: [], pids: [] }
     await this.#filesystem.flush(call)
+    const unmounted = this.#mounts()
     await this.#ending.run(async () => this.#unmount(args.lazy))
     // The answer goes out first: closing waits for the connection that carries it.
     setImmediate(() => {
       void this.close()
     })
-    return { unmounted: [this.mountPath], pids: [process.pid] }
+    return { unmounted, pids: [process.pid] }
+  }
+
+  /** What is mounted, as far as we know. */
+  #mounts(): string[] {
+    return this.#isMounted && this.mountPath !== null ? [this.mountPath] : []
   }
 
   async #unmount(lazy: boolean): Promise<void> {
@@ -190,6 +201,26 @@ export class Daemon {
     }
     this.#log.info({ op: 'unmount', path: this.mountPath }, 'unmounted')
   }
+}
+
+/** How the two kinds of homes are opened. */
+export interface Openers {
+  readonly mounted: OpenFilesystem
+  /** Of a blind device: nothing is mounted. */
+  readonly carrier: (options: CarrierOptions) => Promise<Filesystem>
+}
+
+async function openMounted(
+  openFilesystem: OpenFilesystem,
+  options: Omit<FilesystemOptions, 'mountPath'>
+): Promise<{ readonly filesystem: Filesystem; readonly mountPath: string }> {
+  const { config, home } = options
+  checkFuse(config.allowOther)
+  using point = await prepareMountPoint(config.mountPoint)
+  checkApart(realpathSync(home.root), point.path)
+  const filesystem = await openFilesystem({ ...options, mountPath: point.path })
+  point.cover()
+  return { filesystem, mountPath: point.path }
 }
 
 interface OpenState {

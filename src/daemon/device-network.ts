@@ -16,6 +16,8 @@ import { openSwarm, type NetworkOptions, type Swarm } from '../swarm/swarm.js'
 
 /** A generation of a member, this device's own included. */
 export interface Member {
+  /** The device's id, hexadecimal. */
+  readonly id: string
   readonly name: string
   readonly role: DeviceRole
   readonly noiseKey: Buffer
@@ -29,8 +31,8 @@ export interface Member {
 /** What the network has to tell. */
 export type NetworkEvent =
   | { readonly type: 'grown'; readonly generation: GenerationNumber }
-  /** So many members are connected now. */
-  | { readonly type: 'peers'; readonly count: number }
+  /** So many members are connected now, and the ids of their devices. */
+  | { readonly type: 'peers'; readonly count: number; readonly ids: readonly string[] }
   | { readonly type: 'conflict'; readonly core: string }
 
 /** What it is made of. */
@@ -69,6 +71,8 @@ export interface FollowedStatus {
 /** A connected device, for `status`. */
 export interface ConnectedPeer {
   readonly device: string
+  /** The device's id, hexadecimal. */
+  readonly id: string
   readonly path: 'lan' | 'direct' | 'relay'
 }
 
@@ -121,10 +125,13 @@ export class DeviceNetwork {
   /** Members that are connected now. */
   peers(): ConnectedPeer[] {
     const members = this.#options.members()
-    const nameOf = (noiseKey: Buffer): string =>
-      members.find((member) => member.noiseKey.equals(noiseKey))?.name ?? 'unknown'
+    const memberOf = (noiseKey: Buffer): Member | undefined =>
+      members.find((member) => member.noiseKey.equals(noiseKey))
     const peers = this.#swarm?.peers() ?? []
-    return peers.map(({ noiseKey, path }) => ({ device: nameOf(noiseKey), path }))
+    return peers.map(({ noiseKey, path }) => {
+      const { name = 'unknown', id = '' } = memberOf(noiseKey) ?? {}
+      return { device: name, id, path }
+    })
   }
 
   /** The generations that are followed. */
@@ -179,7 +186,8 @@ export class DeviceNetwork {
   }
 
   #tellPeers(): void {
-    this.#options.tell({ type: 'peers', count: this.#swarm?.peers().length ?? 0 })
+    const ids = this.peers().map(({ id }) => id)
+    this.#options.tell({ type: 'peers', count: ids.length, ids })
   }
 
   #isMember(noiseKey: Buffer): boolean {

@@ -8,8 +8,10 @@ import type { StatusReport } from '../control/operations.js'
 import type { GenerationNumber } from '../format/ids.js'
 import type { ForeignPage } from '../generation/foreign.js'
 import type { Filesystem as Vfs } from '../vfs/filesystem.js'
+import { raiseBearerAlarm } from './device-operations.js'
 import { Following } from './following.js'
 import { takeInSlices } from './intake.js'
+import type { LastSeen } from './last-seen.js'
 import type { StoreClient } from './store-client.js'
 import type { GroupWarning, KnownGeneration, StoreEvent } from './store-events.js'
 
@@ -29,6 +31,7 @@ export interface DevicesOptions {
   readonly monotonicMs: () => number
   /** Called when a device connects. */
   readonly onPeer: () => void
+  readonly lastSeen: LastSeen
 }
 
 /** See the file's head. */
@@ -138,7 +141,11 @@ export class Devices {
         break
       case 'peers':
         this.#vfs?.ingester.setPatience(event.count > 0)
+        this.#options.lastSeen.note(event.ids)
         if (event.count > 0) this.#options.onPeer()
+        break
+      case 'bearer':
+        raiseBearerAlarm(alarms, event.joiner.name, false)
         break
       case 'conflict': {
         const message = `core ${event.core} has two signed heads: its device was copied or restored`

@@ -5,8 +5,9 @@
 import type { Alarm } from '../base/alarms.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
-import type { Call, Finding, StatusReport } from '../control/operations.js'
+import type { Call, Finding, Operations, StatusReport } from '../control/operations.js'
 import type { DaemonConfig } from './config.js'
+import type { DeviceOperations } from './device-operations.js'
 import type { FaultPlan } from './fault-point.js'
 import type { HomePaths } from './home.js'
 import type { StoreTrust } from './state.js'
@@ -39,6 +40,9 @@ export interface FilesystemStatus {
   readonly alarms: readonly Alarm[]
 }
 
+/** Operations that a filesystem carries out by itself. */
+export type FilesystemOperations = DeviceOperations & Pick<Operations, 'conflicts'>
+
 /** A mounted filesystem. */
 export interface Filesystem {
   /** Cheap; asks the store's thread. */
@@ -53,6 +57,8 @@ export interface Filesystem {
   unmount(lazy: boolean): Promise<void>
   /** Makes everything durable and lets go of the home. After `unmount`. */
   close(): Promise<void>
+  /** What else operators can ask. */
+  readonly operations: FilesystemOperations
   /** What can be looked at while it runs. */
   examine(): Promise<Finding[]>
 }

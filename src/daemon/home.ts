@@ -7,6 +7,8 @@
  *     state.json     what must be known before the store is opened
  *     lock           held by the one process that has the home open
  *     control.sock   the operator's door              log, log.1, log.stderr
+ *     joining/       what a device keeps until the drive has admitted it
+ *     devices.json   when other devices were last connected
  *
  * Invariants: 0700 and ours, or it is refused; it is a home when it has a keyring.
  */
@@ -25,6 +27,12 @@ export interface HomePaths {
   readonly state: string
   readonly lock: string
   readonly log: string
+  /** Of a home that is being made by `device join`. */
+  readonly joining: string
+  /** There when this device was admitted by a code alone and nobody was told in `status` yet. */
+  readonly byCodeAlone: string
+  /** When other devices were last connected. */
+  readonly lastSeen: string
 }
 
 /** What backup programs look for, as bford.info/cachedir has it. */
@@ -44,7 +52,10 @@ export function pathsOf(root: string): HomePaths {
     spool: at('spool'),
     state: at('state.json'),
     lock: at('lock'),
-    log: at('log')
+    log: at('log'),
+    joining: at('joining'),
+    byCodeAlone: at('admitted-by-code-alone'),
+    lastSeen: at('devices.json')
   }
 }
 
@@ -55,17 +66,25 @@ export function isHome(root: string): boolean {
 
 /**
  * Makes the directories of a new home.
+ * @param by a join may go on with what an earlier one has begun
  * @throws {Failure} `failed` when the directory holds something already, `home-unsafe` when it
  * cannot be made ours alone
  */
-export function createHome(root: string): HomePaths {
+export function createHome(root: string, by: 'init' | 'join'): HomePaths {
   if (isHome(root)) {
     throw new Failure('failed', `there is a home at ${root} already`, { code: 'EEXIST' })
   }
   mkdirSync(root, { recursive: true, mode: 0o700 })
   checkOwner(root)
+  const { joining } = pathsOf(root)
+  if (by === 'init' && lstatSync(joining, { throwIfNoEntry: false }) !== undefined) {
+    const what = `'pcfs device join' was begun in ${root}`
+    throw new Failure('failed', `${what}: run it again with its code, or delete ${joining}`, {
+      code: 'ENOTEMPTY'
+    })
+  }
   // What an init that was killed has left behind is made again.
-  const known = new Set(['store', 'index', 'journal', 'spool', 'state.json', 'lock'])
+  const known = new Set(['store', 'index', 'journal', 'spool', 'state.json', 'lock', 'joining'])
   const stranger = readdirSync(root).find(
     (name) => !known.has(name) && !name.startsWith('keyring.')
   )
@@ -105,7 +124,8 @@ function checkOwner(root: string): void {
   }
 }
 
-function makeDirectories(root: string): HomePaths {
+/** Makes what is missing of a home's directories. */
+export function makeDirectories(root: string): HomePaths {
   const paths = pathsOf(root)
   for (const directory of [paths.store, paths.index, paths.journal, paths.spool]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 })

@@ -36,7 +36,7 @@ export interface NewHome {
 export async function initHome(options: InitOptions): Promise<NewHome> {
   const { home, deviceName } = options
   checkName(deviceName)
-  const paths = createHome(home)
+  const paths = createHome(home, 'init')
   const { keyring, phrase } = await createIdentity({ deviceName, coreKeyOf: coreKey })
   const phraseFile = options.phraseFile === null ? null : resolve(options.phraseFile)
   if (phraseFile !== null) writePhrase(phraseFile, phrase)
@@ -57,8 +57,11 @@ export async function initHome(options: InitOptions): Promise<NewHome> {
   return { drive: keyring.drive.toString('hex'), device: deviceName, phraseFile, phrase }
 }
 
-/** Names stand in conflict copies' file names, so they must be fit for that. */
-function checkName(name: string): void {
+/**
+ * Names stand in conflict copies' file names, so they must be fit for that.
+ * @throws {Failure} `usage`
+ */
+export function checkName(name: string): void {
   const isFit = name === name.trim() && /^[^/\p{Cc}]{1,64}$/u.test(name)
   if (isFit && Buffer.byteLength(name) <= 64) return
   throw new Failure('usage', 'a device name has 1 to 64 bytes, no / and no control characters', {

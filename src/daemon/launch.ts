@@ -15,10 +15,10 @@ const DAEMON = 'daemon-main.js'
  * Starts a daemon that outlives us; resolves when its mount answers.
  * @param config checked by `makeConfig`
  * @param supervised false = nothing starts it again when it dies (for tests)
- * @returns the mounted directory
+ * @returns the mounted directory; null: a blind device mounts none
  * @throws {Failure} what its start failed with
  */
-export async function launch(config: DaemonConfig, supervised: boolean): Promise<string> {
+export async function launch(config: DaemonConfig, supervised: boolean): Promise<string | null> {
   const { log } = openHome(config.home)
   const stderr = openLastWords(`${log}.stderr`)
   const child = startScript(supervised ? SUPERVISOR : DAEMON, config, stderr)
@@ -38,7 +38,7 @@ export async function launch(config: DaemonConfig, supervised: boolean): Promise
  */
 export async function runInForeground(
   config: DaemonConfig,
-  onReady: (path: string) => void
+  onReady: (path: string | null) => void
 ): Promise<number> {
   const { log: path } = openHome(config.home)
   using file = openLog(path, config.logLevel)
@@ -70,7 +70,7 @@ function openLastWords(path: string): number {
   return fd
 }
 
-function mountedPath(birth: Birth): string {
+function mountedPath(birth: Birth): string | null {
   if (birth.kind === 'ready') return birth.path
   throw fromFailureRecord(birth.failure)
 }

@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
 import { FsError } from '../base/errors.js'
 import type { Finding, Progress } from '../control/operations.js'
+import { openKeyring } from '../keys/keyring.js'
 import { parseNodeId, toGenerationNumber, type GenerationNumber } from '../format/ids.js'
 import type { BlockRun } from '../generation/types.js'
 import { Author } from '../union/author.js'
@@ -64,6 +65,9 @@ async function* recordsOf(store: StoreClient): AsyncGenerator<StoredRecord> {
  * matters: a journal that was not yet applied stays so.
  */
 export async function examineOffline(home: HomePaths): Promise<Finding[]> {
+  const { role } = await openKeyring(home.keyring)
+  // It has no index, and no generation that could be opened.
+  if (role === 'blind') return [ok('store', 'this is a blind device: it can not look into it')]
   return [await examineStore(home), await examineIndex(home)]
 }
 
@@ -103,6 +107,8 @@ export async function rebuildIndex(
   home: HomePaths,
   onProgress: (progress: Progress) => void
 ): Promise<void> {
+  const { role } = await openKeyring(home.keyring)
+  if (role === 'blind') throw new FsError('EINVAL', 'a blind device has no index')
   await withStore(home, async ({ store, info }) => {
     rmSync(home.index, { recursive: true, force: true })
     mkdirSync(home.index, { mode: 0o700 })

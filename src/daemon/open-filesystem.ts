@@ -13,9 +13,13 @@ import { Dispatcher } from '../fuse/dispatcher.js'
 import { loadNative, type Native, type Session } from '../fuse/native.js'
 import { Index } from '../union/index-store.js'
 import { Filesystem as Vfs } from '../vfs/filesystem.js'
+import { ConflictNotice, listConflicts } from './conflicts.js'
+import { deviceOperations, tellAdmission } from './device-operations.js'
 import { Devices } from './devices.js'
+import type { FilesystemOperations } from './filesystem.js'
 import type { Filesystem, FilesystemOptions, OpenFilesystem } from './filesystem.js'
 import { limitsOf } from './limits.js'
+import { LastSeen } from './last-seen.js'
 import { fillIndex } from './offline.js'
 import { currentBootId } from './state.js'
 import type { StoreInfo } from './store-calls.js'
@@ -42,14 +46,25 @@ interface Parts {
   readonly vfs: Vfs
   readonly alarms: Alarms
   readonly devices: Devices
+  readonly lastSeen: LastSeen
 }
 
 /** A mounted filesystem; see `filesystem.ts`. */
 class MountedFilesystem implements Filesystem {
+  readonly operations: FilesystemOperations
+
   constructor(
     private readonly parts: Parts,
     private readonly stack: CloseStack
-  ) {}
+  ) {
+    const { store, devices, lastSeen, vfs } = parts
+    this.operations = {
+      ...deviceOperations({ store, known: () => devices.known, lastSeen }),
+      conflicts: async (_, { signal }) => ({
+        conflicts: await listConflicts(vfs.volume.parts.index, signal)
+      })
+    }
+  }
 
   async status(): ReturnType<Filesystem['status']> {
     const { store, vfs, alarms, devices } = this.parts
@@ -139,7 +154,10 @@ function mountSession(native: Native, options: FilesystemOptions, onWork: () => 
   )
 }
 
-function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index: Index }): Vfs {
+function makeVfs(
+  options: FilesystemOptions,
+  parts: Omit<Parts, 'vfs'> & { index: Index; notice: ConflictNotice }
+): Vfs {
   const { native, session, store, info, index, alarms, devices } = parts
   const { home, config, log, fault } = options
   const limits = limitsOf(home.root, process.env)
@@ -163,6 +181,7 @@ function makeVfs(options: FilesystemOptions, parts: Omit<Parts, 'vfs'> & { index
     background: { limits: limits.background, nameOf: processName },
     deviceName: (generation) => devices.nameOf(generation),
     isKnown: (generation) => devices.isKnown(generation),
+    onConflict: () => parts.notice.note(),
     alarms,
     log,
     fault
@@ -210,16 +229,21 @@ export const openFilesystem: OpenFilesystem = async (options) =>
       }
     })
     const alarms = new Alarms()
+    tellAdmission(home, alarms, info.deviceName)
+    const lastSeen = new LastSeen(home.lastSeen, nativeClock(native), log)
+    const notice = new ConflictNotice()
+    stack.push(() => notice.close())
     const devices = new Devices({
       store,
       known: info.known,
       alarms,
       log,
       monotonicMs: () => performance.now(),
-      onPeer: options.onPeer
+      onPeer: options.onPeer,
+      lastSeen
     })
-    const parts = { native, session, dispatcher, store, info, alarms, devices }
-    const vfs = makeVfs(options, { ...parts, index })
+    const parts = { native, session, dispatcher, store, info, alarms, devices, lastSeen }
+    const vfs = makeVfs(options, { ...parts, index, notice })
     dispatcher.attach(vfs)
     const report = await vfs.open()
     log.info({ ...report }, 'recovered')

@@ -1,6 +1,6 @@
 /**
  * Start at login or boot: a systemd unit, for the system when root asks, else for the user. The
- * template is packaging/pcfs.service. Works without a running systemd: the files are written, and
+ * templates are packaging/pcfs.service and, for devices that are always on, pcfs-cloud.service. Works without a running systemd: the files are written, and
  * the caller is told what is left to do.
  */
 import { spawnSync } from 'node:child_process'
@@ -14,10 +14,11 @@ import {
   writeFileSync
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { Role } from '../format/group-body.js'
 import { Failure } from '../control/failure.js'
 import type { DaemonConfig, Environment } from './config.js'
 
-const TEMPLATE = join(import.meta.dirname, '../../../packaging/pcfs.service')
+const TEMPLATES = join(import.meta.dirname, '../../../packaging')
 const CLI = join(import.meta.dirname, '../cli/index.js')
 const UNIT = 'pcfs.service'
 
@@ -58,11 +59,12 @@ export function unitPlace(env: Environment): UnitPlace {
 /**
  * Writes and enables the unit. Again with other options: the unit is replaced.
  * @param config what is to be mounted; its home must exist
+ * @param role of the home
  */
-export function installService(config: DaemonConfig, env: Environment): ServiceResult {
+export function installService(config: DaemonConfig, role: Role, env: Environment): ServiceResult {
   const place = unitPlace(env)
   mkdirSync(dirname(place.link), { recursive: true })
-  writeFileSync(place.path, unitText(config, place))
+  writeFileSync(place.path, unitText(config, role, place))
   if (lstatSync(place.link, { throwIfNoEntry: false }) === undefined) {
     symlinkSync(place.path, place.link)
   }
@@ -89,12 +91,19 @@ export function uninstallService(env: Environment): ServiceResult | null {
 }
 
 /** The unit for a configuration. Pure but for the template. */
-export function unitText(config: DaemonConfig, place: Pick<UnitPlace, 'target' | 'scope'>): string {
+export function unitText(
+  config: DaemonConfig,
+  role: Role,
+  place: Pick<UnitPlace, 'target' | 'scope'>
+): string {
+  const isUser = place.scope.length > 0
+  const isAlwaysOn = role !== 'personal'
   const flags = [
     ...(config.allowOther ? ['--allow-other'] : []),
     ...(config.numericIds ? ['--numeric-ids'] : []),
     ...(config.suid ? ['--suid'] : []),
-    ...(config.dev ? ['--dev'] : [])
+    ...(config.dev ? ['--dev'] : []),
+    ...(isAlwaysOn ? ['--role', role] : [])
   ]
   const command = [process.execPath, CLI, 'mount', config.mountPoint, '--foreground']
   const words = [...command, '--home', config.home, ...flags]
@@ -103,11 +112,18 @@ export function unitText(config: DaemonConfig, place: Pick<UnitPlace, 'target' |
     HOME_PATH: escapePercent(config.home).replaceAll(' ', '\\x20'),
     COMMAND: words.map(quote).join(' '),
     TARGET: place.target,
-    AFTER: place.scope.length > 0 ? '' : 'network.target'
+    AFTER: isUser ? '' : isAlwaysOn ? 'network-online.target' : 'network.target',
+    // A user's units do not know the system's network.
+    WANTS: isUser ? '' : 'network-online.target',
+    ROLE: role
   }
-  return readFileSync(TEMPLATE, 'utf8').replace(/@([A-Z_]+)@/g, (all, name: string) => {
-    return values[name] ?? all
-  })
+  const template = isAlwaysOn ? 'pcfs-cloud.service' : 'pcfs.service'
+  return readFileSync(join(TEMPLATES, template), 'utf8').replace(
+    /@([A-Z_]+)@/g,
+    (all, name: string) => {
+      return values[name] ?? all
+    }
+  )
 }
 
 /** A word of a command line as systemd.service(5) wants it. */

@@ -12,6 +12,8 @@ import type { ForeignCursor, ForeignPage } from '../generation/foreign.js'
 import type { GenerationNumber, NodeId } from '../format/ids.js'
 import type { ConnectedPeer, FollowedStatus } from './device-network.js'
 import type { NetworkSetting } from './config.js'
+import type { Joiner } from '../group/invite.js'
+import type { Invitation, InvitationRequest } from './invitations.js'
 import type { DeviceRole } from '../swarm/replicas.js'
 import type { KnownGeneration, StoreEvent } from './store-events.js'
 
@@ -72,6 +74,11 @@ export interface StoreCalls {
     args: [generation: GenerationNumber, parent: NodeId, name: Uint8Array | null]
     result: readonly NodeEntry[]
   }
+  /** Opens an invitation; see `Invitations` for these four. */
+  invite: { args: [request: InvitationRequest]; result: Invitation }
+  inviteAnswered: { args: [code: string]; result: Joiner }
+  inviteConfirm: { args: [code: string, digits: string]; result: Joiner }
+  inviteCancel: { args: [code: string]; result: null }
   reclaimOrphans: { args: [knownLength: number, used: readonly BlockRun[]]; result: number }
   close: { args: []; result: null }
 }

@@ -3,6 +3,7 @@ import type { Logger, LogFields } from '../base/log.js'
 import type { GenerationNumber } from '../format/ids.js'
 import type { GenerationState } from '../format/membership.js'
 import type { DeviceRole } from '../swarm/replicas.js'
+import type { BearerNews } from './invitations.js'
 
 /** A generation of a device that belongs, or belonged, this one's own included. */
 export interface KnownGeneration {
@@ -35,8 +36,9 @@ export type StoreEvent =
       readonly known: readonly KnownGeneration[]
       readonly warnings: readonly GroupWarning[]
     }
-  /** So many members are connected now. */
-  | { readonly type: 'peers'; readonly count: number }
+  /** So many members are connected now, and the ids of their devices. */
+  | { readonly type: 'peers'; readonly count: number; readonly ids: readonly string[] }
+  | BearerNews
   /** Two signed heads of a core disagree. */
   | { readonly type: 'conflict'; readonly core: string }
   | {

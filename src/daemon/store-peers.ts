@@ -122,6 +122,7 @@ export class StorePeers {
     return this.#generations().map((generation) => {
       const { cores, noise } = generation.grant
       return {
+        id: keyBytes(generation.device).toString('hex'),
         name: this.#shown(generation.key),
         role: generation.role,
         noiseKey: keyBytes(noise),

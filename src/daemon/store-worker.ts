@@ -20,6 +20,7 @@ import { Store } from '../store/store.js'
 import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
 import { enlargeBufferPool } from './buffer-pool.js'
 import { makeFaultPoint } from './fault-point.js'
+import { Invitations } from './invitations.js'
 import { packMessage } from './message-bytes.js'
 import type { StoreCalls, StoreInfo, StoreReply } from './store-calls.js'
 import type { StoreCallName, StoreRequest, StoreWorkerData } from './store-calls.js'
@@ -31,6 +32,7 @@ interface OpenParts {
   readonly generation: Generation
   readonly projection: Projection
   readonly peers: StorePeers
+  readonly invitations: Invitations
 }
 
 /** The open parts, and the calls on them. */
@@ -62,11 +64,14 @@ class StoreService {
       const hasDuties = data.sessionId !== null
       const around = { store, ring, cipher, network, hasDuties, tell, clock, log }
       const peers = await StorePeers.open(around)
+      const { group } = peers
+      const invitations = new Invitations({ group, ring, network, tell, clock, log })
       const content = data.sessionId === null ? null : loadNative().attach(data.sessionId)
       const drive = keyring.drive.toString('hex')
       const { deviceName, role } = keyring
       const names = { drive, deviceName, role, projection: projection.key }
-      return new StoreService({ store, generation, projection, peers }, content, names)
+      const open = { store, generation, projection, peers, invitations }
+      return new StoreService(open, content, names)
     } catch (error) {
       await store.close()
       throw error
@@ -135,7 +140,15 @@ class StoreService {
     },
     reclaimOrphans: async (knownLength, used) =>
       this.open.generation.reclaimOrphans(knownLength, (block) => isIn(used, block)),
+    invite: async (request) => this.open.invitations.open(request),
+    inviteAnswered: async (code) => this.open.invitations.answered(code),
+    inviteConfirm: async (code, digits) => this.open.invitations.confirm(code, digits),
+    inviteCancel: (code) => {
+      this.open.invitations.cancel(code)
+      return Promise.resolve(null)
+    },
     close: async () => {
+      await this.open.invitations.close()
       await this.open.peers.close()
       await this.open.projection.close()
       await this.open.generation.close()

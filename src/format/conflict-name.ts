@@ -43,6 +43,28 @@ export function conflictName(mark: ConflictMark, isTaken: (nameKey: string) => b
   }
 }
 
+/** What a conflict copy's name says. */
+export interface ConflictNameParts {
+  /** The name that it is a copy of; where that was long, the beginning of it. */
+  readonly of: string
+  readonly device: string
+  /** UTC, `2026-11-23`. */
+  readonly date: string
+}
+
+/**
+ * Reads the name of a conflict copy. A person may have given such a name to something else.
+ * @returns null for any other name
+ */
+export function parseConflictName(name: string): ConflictNameParts | null {
+  const found = PATTERN.exec(name)
+  if (found === null) return null
+  const [, stem = '', device = '', date = '', extension = ''] = found
+  return { of: stem + extension, device, date }
+}
+
+const PATTERN = /^(.*) \(conflict, (.+), (\d{4}-\d\d-\d\d), [0-9a-f]{4,24}(?: \d+)?\)(\.[^.]*)?$/s
+
 function compose(mark: ConflictMark, hex: string): Buffer {
   const date = new Date(Number(mark.atNs / 1_000_000n)).toISOString().slice(0, 10)
   const middle = Buffer.from(` (conflict, ${deviceText(mark.device)}, ${date}, ${hex})`)

@@ -23,6 +23,8 @@ declare module 'blind-pairing' {
       readonly data: Buffer | null
     }
     interface Member {
+      /** Resolves when joiners that are connected already can ask. */
+      ready(): Promise<void>
       flushed(): Promise<unknown>
       close(): Promise<void>
     }
@@ -34,7 +36,7 @@ declare module 'blind-pairing' {
   class BlindPairing {
     /** @param swarm a Hyperswarm; not closed with this */
     constructor(swarm: object, options: { readonly poll: number })
-    /** @param options `seed`: of the invite's key pair, for tests; default: random */
+    /** @param options `seed`: of the invite's key pair; default: random */
     static createInvite(
       key: Buffer,
       options: { readonly data: Buffer; readonly seed?: Buffer }

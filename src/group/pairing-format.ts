@@ -31,6 +31,8 @@ export interface Offer {
   readonly inviter: PublicKey
   /** Whether whoever holds the code is admitted without digits. */
   readonly isBearer: boolean
+  /** For how long the invite was opened, whole seconds: nobody decides later than that. */
+  readonly openS: number
   readonly nonce: Buffer
 }
 
@@ -47,6 +49,7 @@ export function encodeOffer(offer: Offer): Buffer {
   const writer = new Writer()
   writer.uint(VERSION)
   writer.uint(offer.isBearer ? 1 : 0)
+  writer.uint(offer.openS)
   for (const key of [offer.drive, offer.identity, offer.inviter]) writer.hex(key)
   writer.raw(offer.nonce)
   return writer.finish()
@@ -57,10 +60,11 @@ export function decodeOffer(bytes: Buffer): Offer {
   const reader = new Reader('pairing offer', bytes)
   if (reader.uint() !== VERSION) throw reader.error('the inviting device needs another pcfs')
   const isBearer = reader.uint() === 1
+  const openS = reader.uint()
   const drive = toCoreKey(reader.raw(KEY_BYTES))
   const identity = toPublicKey(reader.raw(KEY_BYTES))
   const inviter = toPublicKey(reader.raw(KEY_BYTES))
-  return { isBearer, drive, identity, inviter, nonce: reader.raw(NONCE_BYTES) }
+  return { isBearer, openS, drive, identity, inviter, nonce: reader.raw(NONCE_BYTES) }
 }
 
 /** The bytes of a request. @throws {FsError} EINVAL when the name is too long */
@@ -109,6 +113,11 @@ export function rendezvousKey(offer: Buffer): Buffer {
   return createHash('sha256').update('pcfs-pairing\0').update(offer).digest()
 }
 
+/** What the two look for each other by on a local network: who has the code has it. */
+export function lanTopicOf({ invite }: Pick<Code, 'invite'>): Buffer {
+  return createHash('sha256').update('pcfs-pairing-lan\0').update(invite).digest()
+}
+
 /** The six digits that a person compares. */
 export function digitsOf(offer: Buffer, request: Buffer): string {
   const hash = createHash('sha256').update('pcfs-pairing-digits\0')
@@ -116,13 +125,58 @@ export function digitsOf(offer: Buffer, request: Buffer): string {
   return String(bytes.readUIntBE(0, 6) % MAX_DIGITS).padStart(6, '0')
 }
 
+/** What became of a joiner; `over`: nobody decided in time, or the invite was taken back. */
+export type Verdict =
+  { readonly kind: 'admitted'; readonly name: string } | { readonly kind: 'refused' | 'over' }
+
+const VERDICTS: readonly Verdict['kind'][] = ['admitted', 'refused', 'over']
+
+/** The bytes of a verdict. */
+export function encodeVerdict(verdict: Verdict): Buffer {
+  const writer = new Writer()
+  writer.uint(VERSION)
+  writer.uint(VERDICTS.indexOf(verdict.kind))
+  writer.bytes(Buffer.from(verdict.kind === 'admitted' ? verdict.name : ''))
+  return writer.finish()
+}
+
+/** @throws {FsError} EIO when malformed */
+export function decodeVerdict(bytes: Buffer): Verdict {
+  const reader = new Reader('pairing verdict', bytes)
+  if (reader.uint() !== VERSION) throw reader.error('the inviting device needs another pcfs')
+  const kind = VERDICTS[reader.uint()]
+  if (kind === undefined) throw reader.error('an unknown verdict')
+  const name = reader.bytes().toString()
+  return kind === 'admitted' ? { kind, name } : { kind }
+}
+
+/** Where the verdict is told: known to the two who know offer and request. */
+export function verdictMeeting(
+  offer: Buffer,
+  request: Buffer
+): { readonly key: Buffer; readonly seed: Buffer } {
+  const hash = (what: string): Buffer => {
+    const place = createHash('sha256').update(`pcfs-pairing-${what}\0`)
+    return place.update(rendezvousKey(offer)).update(request).digest()
+  }
+  return { key: hash('verdict'), seed: hash('verdict-seed') }
+}
+
 const PREFIX = 'pcfs1'
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 const CHECK_BYTES = 3
 
-/** An invite as one word that survives being read out, typed and scanned. */
-export function encodeCode(invite: Buffer): string {
-  const bytes = Buffer.concat([invite, checkOf(invite)])
+/** What is in a code. */
+export interface Code {
+  readonly invite: Buffer
+  /** The only role that is admitted by it; null: the joiner's choice. */
+  readonly role: Role | null
+}
+
+/** A code as one word that survives being read out, typed and scanned. */
+export function encodeCode({ invite, role }: Code): string {
+  const said = Buffer.concat([Buffer.of(role === null ? 0 : 1 + ROLES.indexOf(role)), invite])
+  const bytes = Buffer.concat([said, checkOf(said)])
   let bits = 0n
   for (const byte of bytes) bits = (bits << 8n) | BigInt(byte)
   const length = Math.ceil((bytes.length * 8) / 5)
@@ -136,10 +190,10 @@ export function encodeCode(invite: Buffer): string {
 }
 
 /**
- * The invite in a code; blanks, dashes and capitals do not matter.
+ * Reads a code; blanks, dashes and capitals do not matter.
  * @throws {FsError} EINVAL when it is mistyped
  */
-export function decodeCode(code: string): Buffer {
+export function decodeCode(code: string): Code {
   const text = code.toLowerCase().replaceAll(/[\s-]/g, '')
   const digits = text
     .slice(PREFIX.length)
@@ -153,11 +207,14 @@ export function decodeCode(code: string): Buffer {
   for (const digit of digits) bits = (bits << 5n) | BigInt(digit)
   bits >>= BigInt(digits.length * 5 - byteLength * 8)
   const bytes = Buffer.from(bits.toString(16).padStart(byteLength * 2, '0'), 'hex')
-  const invite = bytes.subarray(0, -CHECK_BYTES)
-  if (!checkOf(invite).equals(bytes.subarray(-CHECK_BYTES))) throw wrong
-  return invite
+  const said = bytes.subarray(0, -CHECK_BYTES)
+  if (!checkOf(said).equals(bytes.subarray(-CHECK_BYTES))) throw wrong
+  const roleByte = said[0] ?? 0
+  const role = ROLES[roleByte - 1] ?? null
+  if (roleByte > ROLES.length) throw new FsError('EINVAL', 'this code needs a newer pcfs')
+  return { invite: said.subarray(1), role }
 }
 
-function checkOf(invite: Buffer): Buffer {
-  return createHash('sha256').update('pcfs-code\0').update(invite).digest().subarray(0, CHECK_BYTES)
+function checkOf(said: Buffer): Buffer {
+  return createHash('sha256').update('pcfs-code\0').update(said).digest().subarray(0, CHECK_BYTES)
 }

@@ -159,7 +159,7 @@ function openParts(options: SwarmOptions, network: NetworkOptions, stack: CloseS
  * out at the start, so that reachable devices need no hole punch: a punch needs four nodes that
  * tell a device how it looks from outside (measured: it fails with three, silently).
  */
-function dhtOptions(bootstrap: NetworkOptions['bootstrap']): HyperDHT.Options {
+export function dhtOptions(bootstrap: NetworkOptions['bootstrap']): HyperDHT.Options {
   return bootstrap === 'public' ? {} : { bootstrap, ephemeral: bootstrap.length === 0 }
 }
 
@@ -361,7 +361,8 @@ export class Swarm {
   }
 }
 
-async function settledWithin(work: Promise<unknown>, ms: number): Promise<void> {
+/** Waits for what must not keep a close from ending. */
+export async function settledWithin(work: Promise<unknown>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise((resolve) => {
     timer = setTimeout(resolve, ms)

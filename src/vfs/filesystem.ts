@@ -63,6 +63,8 @@ export interface FilesystemOptions {
   readonly deviceName?: (generation: GenerationNumber) => string
   /** Whether it is known whose a generation is. Default: it is. */
   readonly isKnown?: (generation: GenerationNumber) => boolean
+  /** Told when conflict copies have appeared. */
+  readonly onConflict?: () => void
 }
 
 interface Waiter {
@@ -114,7 +116,7 @@ export class Filesystem {
       wake: () => this.ingester.wake()
     })
     const deviceName = options.deviceName ?? ((generation) => generation.toString(16))
-    const merger = new Merger(this.volume, { deviceName })
+    const merger = new Merger(this.volume, { deviceName }, options.onConflict)
     this.remote = new Remote({
       merger,
       hearEvents: () => this.hearEvents(),

@@ -5,6 +5,7 @@
  */
 import type { NodeChange } from '../format/merge-state.js'
 import { computeDelta } from '../format/delta.js'
+import { parseConflictName } from '../format/conflict-name.js'
 import type { MergeOptions } from '../format/tree.js'
 import type { NodeId } from '../format/ids.js'
 import type { Change } from '../union/changes.js'
@@ -42,7 +43,9 @@ export class Merger {
 
   constructor(
     readonly volume: Volume,
-    readonly options: MergeOptions
+    readonly options: MergeOptions,
+    /** Told of each conflict copy that appears under a name of its own. */
+    readonly onConflict: () => void = () => undefined
   ) {}
 
   /** Journals what makes the inos of these nodes, and of where they are, known. */
@@ -102,6 +105,7 @@ export class Merger {
       else this.#showRow(change.after, !request.isOwn && isContentNew(change))
     }
     for (const change of names) this.#showName(change)
+    if (names.some(isNewCopy)) this.onConflict()
   }
 
   #showRow(row: Row, isNew: boolean): void {
@@ -148,6 +152,11 @@ export class Merger {
 function isContentNew({ before, after }: RowChange): boolean {
   if (before === null || (before.mode & S_IFMT) !== S_IFREG) return false
   return after === null || after.baseEpoch !== before.baseEpoch || after.mtimeNs !== before.mtimeNs
+}
+
+/** Whether a name is one of a conflict copy and had nothing before. */
+function isNewCopy({ before, after, name }: NameChange): boolean {
+  return before === null && after !== null && parseConflictName(name) !== null
 }
 
 /** Whether a file comes back that may still be open. */

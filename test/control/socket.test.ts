@@ -41,7 +41,13 @@ const OPERATIONS: Operations = {
   status: async () => STATUS,
   flush: async () => ({}),
   stop: async () => ({ unmounted: [], pids: [] }),
-  doctor: async () => ({ findings: [] })
+  doctor: async () => ({ findings: [] }),
+  devices: async () => ({ devices: [] }),
+  invite: async () => ({ code: 'pcfs1', expires: '2026-11-23T00:00:00.000Z' }),
+  inviteAnswered: async () => ({ name: 'phone', role: 'personal' }),
+  inviteConfirm: async () => ({ name: 'phone', role: 'personal' }),
+  inviteCancel: async () => ({}),
+  conflicts: async () => ({ conflicts: [] })
 }
 
 async function listen(t: Test, home: string, more: Partial<Operations> = {}): Promise<void> {

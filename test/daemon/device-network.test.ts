@@ -39,7 +39,8 @@ function memberOf({ keyring, generation }: Home, isOwn: boolean): Member {
   const { dbKey: db, blobsKey: blobs } = generation.info()
   const noiseKey = keyring.noise.publicKey
   const cores = { db, blobs }
-  return { name: keyring.deviceName, role: 'personal', noiseKey, cores, isActive: true, isOwn }
+  const id = noiseKey.toString('hex')
+  return { id, name: keyring.deviceName, role: 'personal', noiseKey, cores, isActive: true, isOwn }
 }
 
 const idAt = (home: Home, counter: number): ReturnType<typeof sequentialId> =>

@@ -130,20 +130,20 @@ t.test('a fault point strikes at its count and only there', async (t) => {
 
 t.test('a home is made once, private, and only in an empty directory', async (t) => {
   const root = join(makeDirectory(t), 'deep/home')
-  const paths = createHome(root)
+  const paths = createHome(root, 'init')
   t.equal(statSync(root).mode & 0o777, 0o700)
   t.throws(() => openHome(root), { kind: 'no-home', code: 'ENOENT' })
   writeFileSync(`${paths.keyring}.0a1b2c`, '')
-  createHome(root)
+  createHome(root, 'init')
   writeFileSync(paths.keyring, '')
   openHome(root)
-  t.throws(() => createHome(root), { code: 'EEXIST' })
+  t.throws(() => createHome(root, 'init'), { code: 'EEXIST' })
   chmodSync(root, 0o710)
   t.throws(() => openHome(root), { kind: 'home-unsafe', code: 'EPERM' })
   const other = join(makeDirectory(t), 'other')
   mkdirSync(other, { mode: 0o700 })
   writeFileSync(join(other, 'diary'), '')
-  t.throws(() => createHome(other), { code: 'ENOTEMPTY', message: /diary/ })
+  t.throws(() => createHome(other, 'init'), { code: 'ENOTEMPTY', message: /diary/ })
 })
 
 t.test('a home is locked by one at a time, and free when its holder ends', async (t) => {
@@ -200,7 +200,7 @@ t.test('a mount point is made, checked, and covered', async (t) => {
 
 t.test('a unit quotes what systemd would change', async (t) => {
   const config = makeConfig('/h o/100%', { directory: '/m"$x', allowOther: true }, {})
-  const text = unitText(config, { target: 'default.target', scope: ['--user'] })
+  const text = unitText(config, 'personal', { target: 'default.target', scope: ['--user'] })
   t.match(text, /ExecStart=\S+node\S* \S+index\.js mount "\/m\\"\$\$x" --foreground --home/)
   t.match(text, '--home "/h o/100%%"')
   t.match(text, 'RequiresMountsFor=/h\\x20o/100%%')
@@ -212,11 +212,15 @@ t.test('a service is installed and taken away again', async (t) => {
   const directory = makeDirectory(t)
   const env = { DESTDIR: directory, XDG_CONFIG_HOME: directory, HOME: directory }
   const config = makeConfig('/h', { directory: '/m' }, {})
-  const { unit, todo } = installService(config, env)
-  installService(config, env)
+  const { unit, todo } = installService(config, 'personal', env)
+  installService(config, 'personal', env)
   t.match(readFileSync(unit, 'utf8'), /ExecStart=.* mount \/m --foreground --home \/h/)
   t.ok(existsSync(unitPlace(env).link))
   t.match(todo.join('\n'), /systemctl .*start pcfs\.service/)
+  installService(config, 'cloud', env)
+  const cloud = readFileSync(unit, 'utf8')
+  t.match(cloud, /always-on cloud device[^]*ExecStart=.* --role cloud\n[^]*Restart=always/)
+  t.notMatch(cloud, /@[A-Z_]+@/)
   t.match(uninstallService(env), { unit })
   t.notOk(existsSync(unit))
   t.equal(uninstallService(env), null)

@@ -1,5 +1,5 @@
 import { ROOT_ID, derivedHex, toGenerationNumber } from '../../src/format/ids.js'
-import { conflictName } from '../../src/format/conflict-name.js'
+import { conflictName, parseConflictName } from '../../src/format/conflict-name.js'
 import { isUtf8 } from 'node:buffer'
 import t from 'tap'
 
@@ -36,4 +36,19 @@ t.test('a conflict name fits 255 bytes and cuts no character in two', async (t) 
   const device = { ...MARK, device: `a/b\n${'ü'.repeat(99)}` }
   t.ok(isUtf8(conflictName(device, () => false)))
   t.notMatch(conflictName(device, () => false).toString(), /[/\n]/)
+})
+
+t.test('a conflict name says what it is of; other names say nothing', async (t) => {
+  const parsed = (mark: Partial<typeof MARK>): unknown =>
+    parseConflictName(conflictName({ ...MARK, ...mark }, () => false).toString())
+  const date = '2026-11-18'
+  t.same(parsed({}), { of: 'report.odt', device: 'laptop', date })
+  t.same(parsed({ name: Buffer.from('Makefile') }), { of: 'Makefile', device: 'laptop', date })
+  t.same(parsed({ name: Buffer.from('a.b'), isDir: true }), { of: 'a.b', device: 'laptop', date })
+  t.same(parsed({ device: 'my (2nd), box' }), { of: 'report.odt', device: 'my (2nd), box', date })
+  const nested = conflictName({ ...MARK, device: 'desk' }, () => false)
+  t.match(parsed({ name: nested }), { device: 'laptop', of: nested.toString() })
+  for (const name of ['report.odt', 'a (conflict, b, 2026-11-18).odt', '(conflict, a, b, c)', '']) {
+    t.equal(parseConflictName(name), null, name)
+  }
 })

@@ -3,8 +3,10 @@ import { systemClock } from '../../src/base/clock.js'
 import type { Role } from '../../src/format/group-body.js'
 import { admitted } from '../../src/group/duties.js'
 import { decodeCode, digitsOf, encodeCode } from '../../src/group/pairing-format.js'
-import { Invite, type InviteOptions, type Joined, join } from '../../src/group/pairing.js'
-import { newDeviceKeys } from '../../src/keys/identity.js'
+import { type Candidacy, openCandidacy } from '../../src/group/candidacy.js'
+import { Invite, type InviteOptions } from '../../src/group/invite.js'
+import { nameOfGrant } from '../../src/group/names.js'
+import { type DeviceKeys, newDeviceKeys } from '../../src/keys/identity.js'
 import { openText } from '../../src/keys/sealing.js'
 import { coreKey } from '../../src/store/core.js'
 import { type Home, type Testnet, activeCount, connect, firstHome, openHome } from './homes.js'
@@ -48,16 +50,24 @@ async function invite(of: World, options: Partial<InviteOptions> = {}): Promise<
   return open
 }
 
-function ask({ t, testnet }: World, code: string, role: Role = 'personal'): Promise<Joined> {
-  return join({
+async function ask(
+  { t, testnet }: World,
+  code: string,
+  options: { role?: Role; name?: string; keys?: DeviceKeys; offer?: Buffer } = {}
+): Promise<Candidacy> {
+  const { role = 'personal', name = 'phone', keys = newDeviceKeys(), offer = null } = options
+  const candidacy = await openCandidacy({
     code,
     swarm: pairingSwarm(t, testnet),
-    keys: newDeviceKeys(),
-    deviceName: 'phone',
+    keys,
+    deviceName: name,
     role,
     coreKeyOf: coreKey,
+    offer,
     ms: 5_000
   })
+  t.teardown(() => candidacy.close())
+  return candidacy
 }
 
 await test('a device joins with a code, and the digits that it shows', async (t) => {
@@ -82,15 +92,17 @@ await test('a device joins with a code, and the digits that it shows', async (t)
   t.same(phone.ring.currentEpoch, first.ring.currentEpoch)
   const name = phone.group.device?.current.grant.name
   t.equal(name && openText(name, phone.ring.epochs), 'phone')
+  t.same(await joined.verdict, { kind: 'admitted', name: 'phone' })
   await t.rejects(open.confirm(digits), { code: 'ETIMEDOUT' }, 'single use')
 })
 
 await test('other digits admit nobody, and there is no second attempt', async (t) => {
   const here = await world(t)
   const open = await invite(here)
-  const { digits, keyring } = await ask(here, open.code)
+  const { digits, keyring, verdict } = await ask(here, open.code)
   const wrong = String((Number(digits) + 1) % 1_000_000).padStart(6, '0')
   await t.rejects(open.confirm(wrong), { code: 'EACCES' })
+  t.same(await verdict, { kind: 'refused' }, 'the joiner is told')
   await t.rejects(open.confirm(digits ?? ''), { code: 'ETIMEDOUT' })
   t.equal(activeCount(here.first.group.membership), 1)
   const phone = await openHome(t, keyring, await tempDirectory(t))
@@ -100,7 +112,7 @@ await test('other digits admit nobody, and there is no second attempt', async (t
 await test('the first joiner that answers is the only one', async (t) => {
   const here = await world(t)
   const open = await invite(here)
-  const [one] = [await ask(here, open.code)]
+  const one = await ask(here, open.code)
   await t.rejects(ask(here, open.code), { code: 'EACCES' })
   await open.confirm(one.digits ?? '')
   t.equal(activeCount(here.first.group.membership), 2)
@@ -126,7 +138,7 @@ await test('a bearer invite admits whoever holds it, and both sides know that', 
   const here = await world(t)
   const open = await invite(here, { isBearer: true })
   const [joined] = await Promise.all([
-    ask(here, open.code, 'cloud'),
+    ask(here, open.code, { role: 'cloud' }),
     open.answered.then(() => open.confirm(''))
   ])
   t.equal(joined.digits, null)
@@ -139,7 +151,7 @@ await test('a blind device is admitted without cores and keys', async (t) => {
   const here = await world(t)
   const open = await invite(here, { isBearer: true })
   const [joined] = await Promise.all([
-    ask(here, open.code, 'blind'),
+    ask(here, open.code, { role: 'blind' }),
     open.answered.then(() => open.confirm(''))
   ])
   const blind = await openHome(t, joined.keyring, await tempDirectory(t))
@@ -148,12 +160,69 @@ await test('a blind device is admitted without cores and keys', async (t) => {
   t.same(blind.ring.epochs, [])
 })
 
+await test('a joiner is told when nobody decides in time, or the invite is taken back', async (t) => {
+  const here = await world(t)
+  const short = await invite(here, { openMs: 1500 })
+  const { openMs, verdict } = await ask(here, short.code)
+  t.equal(openMs, 2000, 'in whole seconds')
+  t.same(await verdict, { kind: 'over' })
+  const open = await invite(here)
+  const waiting = await ask(here, open.code)
+  await open.close()
+  t.same(await waiting.verdict, { kind: 'over' })
+})
+
+await test('a joiner that was stopped half way goes on as the same one', async (t) => {
+  const here = await world(t)
+  const open = await invite(here)
+  const keys = newDeviceKeys()
+  const first = await ask(here, open.code, { keys })
+  await first.close()
+  const again = await ask(here, open.code, { keys })
+  t.equal(again.digits, first.digits, 'it may ask again')
+  await again.close()
+  const later = await ask(here, open.code, { keys, offer: first.offer })
+  t.equal(later.digits, first.digits, 'or goes on from what it kept')
+  await open.confirm(first.digits ?? '')
+  t.same(await later.verdict, { kind: 'admitted', name: 'phone' })
+})
+
+await test('a name that is taken gets a number', async (t) => {
+  const here = await world(t)
+  const names: (string | undefined)[] = []
+  const long = 'é'.repeat(32)
+  for (const name of ['phone', 'phone', 'first', long, long]) {
+    const open = await invite(here, { isBearer: true })
+    const joined = await ask(here, open.code, { name })
+    await open.answered
+    names.push((await open.confirm('')).name)
+    t.same(await joined.verdict, { kind: 'admitted', name: names.at(-1) })
+  }
+  t.same(names, ['phone', 'phone-2', 'first-2', long, `${'é'.repeat(31)}-2`])
+  const { group, ring } = here.first
+  const { devices } = group.membership
+  const shown = devices.map(({ current }) => nameOfGrant(current.grant, ring.epochs))
+  t.same(shown.sort(), ['first', ...names].sort())
+})
+
+await test('a code for one role admits no other', async (t) => {
+  const here = await world(t)
+  const open = await invite(here, { role: 'cloud', isBearer: true })
+  await t.rejects(ask(here, open.code), { code: 'EINVAL', message: /cloud/ })
+  // A joiner that does not care: the same invite behind a code without a role.
+  const { invite: bytes } = decodeCode(open.code)
+  const any = encodeCode({ invite: bytes, role: null })
+  await t.rejects(ask(here, any), { code: 'EACCES', message: /refused/ })
+  await Promise.all([ask(here, open.code, { role: 'cloud' }), open.answered])
+  t.match(await open.confirm(''), { role: 'cloud' }, 'the invite was not used up by that')
+})
+
 await test("who knows the code can not answer in the inviter's place", async (t) => {
   const here = await world(t)
   const open = await invite(here)
   await open.close()
   // The code has everything that blind-pairing knows an inviter by.
-  const { seed, discoveryKey } = BlindPairing.decodeInvite(decodeCode(open.code))
+  const { seed, discoveryKey } = BlindPairing.decodeInvite(decodeCode(open.code).invite)
   const data = Buffer.from('my drive')
   const own = BlindPairing.createInvite(Buffer.alloc(32, 9), { data, seed })
   const pairing = new BlindPairing(pairingSwarm(t, here.testnet), { poll: 10_000 })
@@ -187,9 +256,11 @@ await test('a code is read back, however it was typed, and told apart from a mis
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 90 }), fc.nat(), (array, at) => {
       const bytes = Buffer.from(array)
-      const code = encodeCode(bytes)
-      assert.deepEqual(decodeCode(code), bytes)
-      assert.deepEqual(decodeCode(` ${code.toUpperCase().replaceAll(/(.{9})/g, '$1-\n')} `), bytes)
+      const roles = [null, 'personal', 'cloud', 'blind'] as const
+      const said = { invite: bytes, role: roles[at % 4] ?? null }
+      const code = encodeCode(said)
+      assert.deepEqual(decodeCode(code), said)
+      assert.deepEqual(decodeCode(` ${code.toUpperCase().replaceAll(/(.{9})/g, '$1-\n')} `), said)
       const place = at % code.length
       const other = code[place] === 'b' ? 'c' : 'b'
       const typo = code.slice(0, place) + other + code.slice(place + 1)

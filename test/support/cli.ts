@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Test } from 'tap'
 
-const PCFS = resolve(import.meta.dirname, '../../../bin/pcfs')
+/** The launcher. */
+export const PCFS = resolve(import.meta.dirname, '../../../bin/pcfs')
 
 /** What a command came to. */
 export interface CliResult {
@@ -28,13 +29,18 @@ export interface Playground {
   readonly json: <T = Record<string, unknown>>(args: readonly string[]) => Promise<T>
 }
 
-/** Makes a playground; its daemon is stopped and its files removed when the test ends. */
-export function makePlayground(t: Test): Playground {
+/**
+ * Makes a playground; its daemon is stopped and its files removed when the test ends.
+ * @param base environment of every command
+ */
+export function makePlayground(t: Test, base: Readonly<Record<string, string>> = {}): Playground {
   const directory = mkdtempSync(join(tmpdir(), 'p.'))
   const home = join(directory, 'home')
   const pcfs: Playground['pcfs'] = async (args, env = {}) =>
     new Promise((done) => {
-      const options = { env: { ...process.env, PCFS_HOME: home, ...env }, timeout: 90_000 }
+      // An empty bootstrap list means no network at all.
+      const own = { PCFS_HOME: home, PCFS_BOOTSTRAP: '' }
+      const options = { env: { ...process.env, ...own, ...base, ...env }, timeout: 90_000 }
       const child = execFile(PCFS, [...args], options, (_error, stdout, stderr) => {
         done({ code: child.exitCode, stdout, stderr })
       })

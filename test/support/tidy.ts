@@ -50,7 +50,7 @@ const DOORS: Readonly<Record<string, string>> = {
   'keet-identity-key': 'keys',
   lmdb: 'union',
   pino: 'daemon',
-  qrcode: 'cli',
+  'qrcode-generator': 'cli',
   'sodium-native': 'keys',
   'sub-encoder': 'store',
   yargs: 'cli'

@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { callDaemon } from '../../control/client.js'
 import { Failure } from '../../control/failure.js'
-import type { StatusReport } from '../../control/operations.js'
+import { ROLES, type DeviceRole, type StatusReport } from '../../control/operations.js'
 import { makeConfig, type DaemonConfig } from '../../daemon/config.js'
-import { isHome } from '../../daemon/home.js'
+import { isHome, pathsOf } from '../../daemon/home.js'
 import { launch, runInForeground } from '../../daemon/launch.js'
 import { printResult } from '../output.js'
 import { homeFrom, type Command, type CommonOptions } from './common.js'
@@ -19,6 +19,7 @@ interface MountCommandOptions extends InitCommandOptions, MountFlags {
   readonly directory?: string | undefined
   readonly foreground: boolean
   readonly supervise: boolean
+  readonly role?: DeviceRole | undefined
 }
 
 /** `pcfs mount`: mounts, and makes a home first if there is none. */
@@ -31,6 +32,11 @@ export const mountCommand: Command<MountCommandOptions> = {
       .options(INIT_OPTIONS)
       .options(MOUNT_OPTIONS)
       .options({
+        role: {
+          choices: ROLES,
+          describe: 'refuse to run unless this device has that role',
+          nargs: 1
+        },
         foreground: { type: 'boolean', default: false, describe: 'stay, for service managers' },
         supervise: {
           type: 'boolean',
@@ -44,10 +50,11 @@ export const mountCommand: Command<MountCommandOptions> = {
 async function runMount(options: CommonOptions & MountCommandOptions): Promise<void> {
   const home = homeFrom(options)
   const config = makeConfig(home, options, process.env)
+  await checkRole(home, options.role)
   if (!isHome(home)) showPhrase(await runInit(home, options), options.json === true)
-  const running = await runningMount(home)
+  const running = await runningDaemon(home)
   if (running !== null) {
-    say(options, running, true)
+    say(options, running.path, true)
     return
   }
   if (options.foreground) {
@@ -61,16 +68,38 @@ async function runMount(options: CommonOptions & MountCommandOptions): Promise<v
   say(options, path, false)
 }
 
-function say(options: CommonOptions, path: string, already: boolean): void {
-  const text = already ? `${path} is mounted already; nothing was added` : `${path} is mounted`
+/**
+ * The role that is asked for is the one that the drive admitted this device with.
+ * @throws {Failure} when it is another one
+ */
+async function checkRole(home: string, role: DeviceRole | undefined): Promise<void> {
+  if (role === undefined || (role === 'personal' && !isHome(home))) return
+  if (!isHome(home)) {
+    const how = `'pcfs device invite --role ${role}' there, 'pcfs device join CODE' here`
+    throw new Failure('no-home', `a ${role} device joins a drive that exists: ${how}`, {
+      code: 'ENOENT'
+    })
+  }
+  const { openKeyring } = await import('../../keys/keyring.js')
+  const keyring = await openKeyring(pathsOf(home).keyring)
+  if (keyring.role === role) return
+  throw new Failure('failed', `this is a ${keyring.role} device, not a ${role} one`, {
+    code: 'EINVAL'
+  })
+}
+
+/** @param path null: a blind device mounts nothing */
+function say(options: CommonOptions, path: string | null, already: boolean): void {
+  const what = path === null ? 'this blind device runs' : `${path} is mounted`
+  const text = already ? `${what} already; nothing was added` : what
   printResult(options.json === true, { path, already }, text)
 }
 
-/** The directory that a running daemon has mounted; null when none runs. */
-async function runningMount(home: string): Promise<string | null> {
+/** What a running daemon has mounted; null when none runs. */
+async function runningDaemon(home: string): Promise<{ readonly path: string | null } | null> {
   try {
     const { mounts }: StatusReport = await callDaemon('status', {}, { home, deadlineMs: STATUS_MS })
-    return mounts[0]?.path ?? null
+    return { path: mounts[0]?.path ?? null }
   } catch (error) {
     if (error instanceof Failure && error.kind === 'not-running') return null
     throw error
@@ -78,15 +107,15 @@ async function runningMount(home: string): Promise<string | null> {
 }
 
 /** Starts a daemon; when another command is just doing that, waits for that one's mount. */
-async function launchOrJoin(config: DaemonConfig, supervised: boolean): Promise<string> {
+async function launchOrJoin(config: DaemonConfig, supervised: boolean): Promise<string | null> {
   try {
     return await launch(config, supervised)
   } catch (error) {
     if (!(error instanceof Failure) || error.kind !== 'home-busy') throw error
     const until = performance.now() + OTHER_START_MS
     while (performance.now() < until) {
-      const path = await runningMount(config.home)
-      if (path !== null) return path
+      const running = await runningDaemon(config.home)
+      if (running !== null) return running.path
       await sleep(200)
     }
     throw error

@@ -1,6 +1,6 @@
 import { Failure } from '../../control/failure.js'
 import { makeConfig } from '../../daemon/config.js'
-import { isHome } from '../../daemon/home.js'
+import { isHome, pathsOf } from '../../daemon/home.js'
 import { installService, uninstallService } from '../../daemon/service.js'
 import { printResult } from '../output.js'
 import { homeFrom, type Command, type CommonOptions } from './common.js'
@@ -23,13 +23,18 @@ export const serviceCommand: Command<ServiceOptions> = {
   handler: (options) => (options.action === 'install' ? install(options) : uninstall(options))
 }
 
-function install(options: CommonOptions & ServiceOptions): void {
+async function install(options: CommonOptions & ServiceOptions): Promise<void> {
   const home = homeFrom(options)
   // The phrase must not be shown to a service manager's log.
   if (!isHome(home)) {
-    throw new Failure('no-home', `there is no home at ${home}; 'pcfs init' makes one`)
+    throw new Failure(
+      'no-home',
+      `there is no home at ${home}; 'pcfs init' or 'pcfs device join' makes one`
+    )
   }
-  const result = installService(makeConfig(home, options, process.env), process.env)
+  const { openKeyring } = await import('../../keys/keyring.js')
+  const { role } = await openKeyring(pathsOf(home).keyring)
+  const result = installService(makeConfig(home, options, process.env), role, process.env)
   const todo = result.todo.map((line) => `\n  ${line}`).join('')
   printResult(options.json === true, result, `${result.unit} is written and enabled; now:${todo}`)
 }
