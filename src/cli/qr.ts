@@ -1,12 +1,12 @@
-/** A QR code as text for a terminal: two modules a character, dark on light whatever its colours. */
-import qrcode from 'qrcode-generator'
+/** A QR code as text: two modules a character, dark on light whatever the terminal's colours. */
+import makeQrCode from 'qrcode-generator'
 
 /** Modules of light border that a reader needs. */
 const QUIET = 2
 
 /** @param text letters, digits and a few signs; capitals make it smaller */
 export function qrText(text: string): string {
-  const code = qrcode(0, 'L')
+  const code = makeQrCode(0, 'L')
   code.addData(text, 'Alphanumeric')
   code.make()
   const count = code.getModuleCount()

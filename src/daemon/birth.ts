@@ -50,7 +50,7 @@ export async function birthOf(child: ChildProcess, hint: string): Promise<Birth>
 function parseBirth(message: unknown): Birth | null {
   if (typeof message !== 'object' || message === null || !('kind' in message)) return null
   if (message.kind === 'ready' && 'path' in message) {
-    return { kind: 'ready', path: message.path === null ? null : String(message.path) }
+    return { kind: 'ready', path: typeof message.path === 'string' ? message.path : null }
   }
   if (message.kind !== 'failed' || !('failure' in message)) return null
   return failedBirth(fromFailureRecord(message.failure))

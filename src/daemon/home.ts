@@ -12,8 +12,8 @@
  *
  * Invariants: 0700 and ours, or it is refused; it is a home when it has a keyring.
  */
-import { lstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { lstatSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { Failure } from '../control/failure.js'
 
 /** Where everything in a home is. */
@@ -76,17 +76,17 @@ export function createHome(root: string, by: 'init' | 'join'): HomePaths {
   }
   mkdirSync(root, { recursive: true, mode: 0o700 })
   checkOwner(root)
-  const { joining } = pathsOf(root)
+  const { joining, byCodeAlone } = pathsOf(root)
   if (by === 'init' && lstatSync(joining, { throwIfNoEntry: false }) !== undefined) {
     const what = `'pcfs device join' was begun in ${root}`
     throw new Failure('failed', `${what}: run it again with its code, or delete ${joining}`, {
       code: 'ENOTEMPTY'
     })
   }
-  // What an init that was killed has left behind is made again.
+  // What an init or a join that was killed has left behind is made again.
   const known = new Set(['store', 'index', 'journal', 'spool', 'state.json', 'lock', 'joining'])
   const stranger = readdirSync(root).find(
-    (name) => !known.has(name) && !name.startsWith('keyring.')
+    (name) => !known.has(name) && !name.startsWith('keyring.') && name !== basename(byCodeAlone)
   )
   if (stranger !== undefined) {
     throw new Failure('failed', `${root} is not empty (${stranger}); name another home`, {
@@ -107,7 +107,10 @@ export function openHome(root: string): HomePaths {
     })
   }
   checkOwner(root)
-  return makeDirectories(root)
+  const paths = makeDirectories(root)
+  // Of a join that was killed in its last moment.
+  rmSync(paths.joining, { recursive: true, force: true })
+  return paths
 }
 
 function checkOwner(root: string): void {

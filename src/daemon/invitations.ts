@@ -54,8 +54,8 @@ export class Invitations {
   readonly #opening = new Mutex()
   #invite: Invite | null = null
   #isClosed = false
-  /** Closes of earlier ones that are under way. */
-  readonly #closing = new Set<Promise<void>>()
+  /** All that are not gone yet: one that is over is heard for a while. */
+  readonly #lingering = new Map<Invite, Promise<void>>()
 
   constructor(options: InvitationsOptions) {
     this.#options = options
@@ -94,8 +94,10 @@ export class Invitations {
   async close(): Promise<void> {
     this.#isClosed = true
     await this.#opening.run(async () => {
-      await this.#invite?.close()
-      await Promise.all(this.#closing)
+      for (const [invite, gone] of this.#lingering) {
+        await invite.close()
+        await gone
+      }
     })
   }
 
@@ -112,10 +114,10 @@ export class Invitations {
       const invite = await Invite.open(what)
       swarm.lookOnLan(lanTopicOf(decodeCode(invite.code)), false)
       this.#invite = invite
-      const closed: Promise<void> = invite.closed
+      const gone = invite.closed
         .then(() => swarm.close())
-        .finally(() => this.#closing.delete(closed))
-      this.#closing.add(closed)
+        .finally(() => this.#lingering.delete(invite))
+      this.#lingering.set(invite, gone)
       if (isBearer) void this.#admitFirst(invite)
       log.info({ op: 'invite', role, bearer: isBearer }, 'an invitation is open')
       return { code: invite.code, expiresMs: clock.nowMs() + invite.leftMs }

@@ -3,6 +3,7 @@
  * admitted this device and given it a key, and only then makes the home. Runs in the process of the
  * command; killed half way it goes on when it is run again with the same code.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../base/clock.js'
 import { openInSteps, type CloseStack } from '../base/close-stack.js'
 import { FsError } from '../base/errors.js'
@@ -20,7 +21,7 @@ import { EpochRing } from '../keys/epoch-ring.js'
 import { coreKey } from '../store/core.js'
 import { Store } from '../store/store.js'
 import { PairingSwarm } from '../swarm/pairing-swarm.js'
-import { openSwarm, type Swarm } from '../swarm/swarm.js'
+import { openSwarm } from '../swarm/swarm.js'
 import type { NetworkSetting } from './config.js'
 import { createHome } from './home.js'
 import { lockHome } from './home-lock.js'
@@ -31,6 +32,10 @@ import { topicOf } from './topic.js'
 
 /** A device that was told that it is admitted has its records and keys within this, ms. */
 const RECORDS_MS = 5 * 60 * 1000
+/** Without a verdict for so long the group is asked all the same, ms. */
+const VERDICT_MS = 60_000
+/** The same for a join that goes on: it may have been admitted while it was away. */
+const RESUMED_MS = 3000
 /** Beyond the end of the invitation: for what was decided in its last moment, ms. */
 const GRACE_MS = 30_000
 
@@ -163,12 +168,12 @@ class Join {
     const { digits, openMs } = candidacy
     onStep(digits === null ? { kind: 'bearer' } : { kind: 'digits', digits, openMs })
     const ring = new EpochRing(await this.#keyringOf(begun, candidacy), this.joining.keyringPath)
-    const { group, swarm } = await this.#openGroup(ring, candidacy)
-    const verdict = await this.#admitted({ candidacy, group, ring, swarm })
-    const grant = group.device?.current.grant
-    const wanted = verdict?.kind === 'admitted' ? verdict.name : ring.keyring.deviceName
+    const open = await this.#openGroup(ring)
+    const heard = await this.#admitted(open, candidacy, begun.offer !== null)
+    const grant = open.group.device?.current.grant
     const isReadable = grant !== undefined && ring.epochs.length > 0
-    const deviceName = isReadable ? nameOfGrant(grant, ring.epochs) : wanted
+    const told = heard ?? ring.keyring.deviceName
+    const deviceName = isReadable ? nameOfGrant(grant, ring.epochs) : told
     return { keyring: { ...ring.keyring, deviceName }, isBearer: digits === null }
   }
 
@@ -199,18 +204,23 @@ class Join {
     return keyring
   }
 
-  async #openGroup(
-    ring: EpochRing,
-    { inviter }: Candidacy
-  ): Promise<{ group: Group; swarm: Swarm }> {
-    const { storePath, network, log } = this.options
-    const clock = this.#clock
+  async #openGroup(ring: EpochRing): Promise<OpenGroup> {
+    const { storePath, log } = this.options
     const { keyring } = ring
-    const cipher = createBlockCipher(ring)
-    const store = await Store.open({ directory: storePath, cipher })
+    const store = await Store.open({ directory: storePath, cipher: createBlockCipher(ring) })
     this.stack.push(() => store.close())
-    const group = await Group.open({ store, keyring, clock, log })
+    const group = await Group.open({ store, keyring, clock: this.#clock, log })
     this.stack.push(() => group.close())
+    return { store, group, ring }
+  }
+
+  /**
+   * Looks for the members. Not before there is something to be had: whoever calls them sooner is
+   * refused, and heard again only after a while.
+   */
+  async #openSwarm({ store, group, ring }: OpenGroup, inviter: Buffer): Promise<void> {
+    const { network, log } = this.options
+    const { keyring } = ring
     const isMember = (noiseKey: Buffer): boolean => {
       if (noiseKey.equals(inviter)) return true
       const { devices } = group.membership
@@ -219,40 +229,39 @@ class Join {
       })
     }
     const topic = topicOf(keyring.drive)
-    const keyPair = keyring.noise
-    const swarm = await openSwarm({ keyPair, topic, network, isMember, store, clock, log })
+    const around = { network, isMember, store, clock: this.#clock, log }
+    const swarm = await openSwarm({ keyPair: keyring.noise, topic, ...around })
     this.stack.push(() => swarm.close())
-    return { group, swarm }
   }
 
   /**
    * Waits until the group has admitted this device.
-   * @returns the verdict, if it was heard
+   * @returns the name that it was admitted with, if that was heard
    */
-  async #admitted(open: {
-    readonly candidacy: Candidacy
-    readonly group: Group
-    readonly ring: EpochRing
-    readonly swarm: Swarm
-  }): Promise<Verdict | null> {
-    const { candidacy, group, ring, swarm } = open
-    const { onStep } = this.options
+  async #admitted(
+    open: OpenGroup,
+    candidacy: Candidacy,
+    isResumed: boolean
+  ): Promise<string | null> {
     const ended = new AbortController()
-    let verdict: Verdict | null = null
+    let name: string | null = null
     const hear = async (): Promise<void> => {
-      verdict = await candidacy.verdict
-      if (verdict.kind !== 'admitted') ended.abort(notAdmitted(verdict))
-      else {
-        onStep({ kind: 'admitted' })
-        // Whoever refused us a moment ago lets us in now.
-        swarm.refresh()
-      }
+      const verdict = await candidacy.verdict
+      if (verdict.kind !== 'admitted') return ended.abort(notAdmitted(verdict))
+      this.options.onStep({ kind: 'admitted' })
+      name = verdict.name
     }
-    // A verdict that can not be read is none: the records say it, or the deadline.
-    hear().catch(() => undefined)
+    const look = async (): Promise<void> => {
+      const patience = sleep(isResumed ? RESUMED_MS : VERDICT_MS, undefined, { ref: false })
+      // A verdict that can not be read is none: the records say it, or the deadline.
+      await Promise.race([hear().catch(() => undefined), patience])
+      if (!ended.signal.aborted) await this.#openSwarm(open, candidacy.inviter)
+    }
+    // Whatever keeps it from looking ends the waiting.
+    look().catch((error: unknown) => ended.abort(error))
     const ms = Math.max(candidacy.openMs + GRACE_MS, RECORDS_MS)
     try {
-      await admitted(group, ring, { ms, signal: ended.signal })
+      await admitted(open.group, open.ring, { ms, signal: ended.signal })
     } catch (error) {
       const isLate = error instanceof FsError && error.code === 'ETIMEDOUT'
       if (!isLate || error instanceof Failure) throw error
@@ -262,8 +271,15 @@ class Join {
         cause: error
       })
     }
-    return verdict
+    return name
   }
+}
+
+/** The group as it is here, and where its records come to. */
+interface OpenGroup {
+  readonly store: Store
+  readonly group: Group
+  readonly ring: EpochRing
 }
 
 function notAdmitted({ kind }: Verdict): Failure {

@@ -1,7 +1,7 @@
 /**
  * Start at login or boot: a systemd unit, for the system when root asks, else for the user. The
- * templates are packaging/pcfs.service and, for devices that are always on, pcfs-cloud.service. Works without a running systemd: the files are written, and
- * the caller is told what is left to do.
+ * templates are in packaging/: pcfs.service, and pcfs-cloud.service for what is always on. Works
+ * without a running systemd: the files are written, and the caller is told what is left to do.
  */
 import { spawnSync } from 'node:child_process'
 import {

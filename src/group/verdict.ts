@@ -40,22 +40,22 @@ export async function tellVerdict(
   await member.ready()
 }
 
-/** The verdict, when it comes; never, when the inviting device is gone for ever. */
-export function hearVerdict(pairing: BlindPairing, round: FirstRound): Promise<Verdict> {
+/**
+ * The verdict, when it comes; never, when the inviting device is gone for ever.
+ * @throws {FsError} EIO when it can not be read
+ */
+export async function hearVerdict(pairing: BlindPairing, round: FirstRound): Promise<Verdict> {
   const { key, seed } = verdictMeeting(round.offer, round.request)
   const { invite } = BlindPairing.createInvite(key, { data: QUESTION, seed })
-  return new Promise<Verdict>((resolve, reject) => {
+  const told = new Promise<Buffer | null>((resolve) => {
     pairing.addCandidate({
       invite,
       userData: QUESTION,
       onadd: ({ data }) => {
-        try {
-          resolve(decodeVerdict(data ?? Buffer.alloc(0)))
-        } catch (error) {
-          reject(error instanceof Error ? error : new Error(String(error)))
-        }
+        resolve(data)
         return Promise.resolve()
       }
     })
   })
+  return decodeVerdict((await told) ?? Buffer.alloc(0))
 }

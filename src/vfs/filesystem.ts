@@ -63,8 +63,7 @@ export interface FilesystemOptions {
   readonly deviceName?: (generation: GenerationNumber) => string
   /** Whether it is known whose a generation is. Default: it is. */
   readonly isKnown?: (generation: GenerationNumber) => boolean
-  /** Told when conflict copies have appeared. */
-  readonly onConflict?: () => void
+  /** Told when conflict copies have appeared. */ readonly onConflict?: () => void
 }
 
 interface Waiter {

@@ -5,7 +5,7 @@ import { qrText } from '../../src/cli/qr.js'
 function modulesOf(text: string): boolean[][] {
   const rows: boolean[][] = []
   for (const line of text.split('\n')) {
-    const cells = [...line.replaceAll(/\u001B\[[\d;]*m/g, '')]
+    const cells = Array.from(line.slice(line.indexOf('m') + 1, line.lastIndexOf('\u001B')))
     rows.push(cells.map((cell) => cell === ' ' || cell === '▄'))
     rows.push(cells.map((cell) => cell === ' ' || cell === '▀'))
   }

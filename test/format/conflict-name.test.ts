@@ -47,7 +47,7 @@ t.test('a conflict name says what it is of; other names say nothing', async (t) 
   t.same(parsed({ name: Buffer.from('a.b'), isDir: true }), { of: 'a.b', device: 'laptop', date })
   t.same(parsed({ device: 'my (2nd), box' }), { of: 'report.odt', device: 'my (2nd), box', date })
   const nested = conflictName({ ...MARK, device: 'desk' }, () => false)
-  t.match(parsed({ name: nested }), { device: 'laptop', of: nested.toString() })
+  t.match(parsed({ name: Buffer.from(nested) }), { device: 'laptop', of: nested.toString() })
   for (const name of ['report.odt', 'a (conflict, b, 2026-11-18).odt', '(conflict, a, b, c)', '']) {
     t.equal(parseConflictName(name), null, name)
   }
