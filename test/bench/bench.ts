@@ -3,6 +3,8 @@
  * of Debian, and on pcfs, all mounted at once; rounds are interleaved, so that a busy moment of the
  * machine hits all alike. Needs root (it empties caches).
  *
+ * `npm run bench -- devices` measures two devices beside each other; see `devices.ts`.
+ *
  *   npm run bench -- [--only ROW,ROW] [--targets disk,pcfs] [--runs 5] [--quick] [--json FILE]
  */
 import { writeFileSync } from 'node:fs'
@@ -10,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { makeTarget, parseTargetName, TARGET_NAMES, type Target } from '../support/target.js'
 import { makeTempFolder } from '../support/workspace.js'
 import type { TargetName } from '../support/target.js'
+import { benchDevices } from './devices.js'
 import { FULL, QUICK, type Context, type Row, type Sizes } from './context.js'
 import { makeTable, reportRow, showValue, type RowReport } from './report.js'
 import { commonRows } from './rows.js'
@@ -18,7 +21,10 @@ import { pcfsRows } from './rows-pcfs.js'
 /** A target whose measurement takes longer than this is measured only once. */
 const SLOW_MS = 90_000
 
+const isOfDevices = process.argv[2] === 'devices'
+
 const { values: options } = parseArgs({
+  args: isOfDevices ? [] : process.argv.slice(2),
   options: {
     only: { type: 'string' },
     targets: { type: 'string', default: TARGET_NAMES.join(',') },
@@ -103,4 +109,5 @@ async function main(): Promise<void> {
   console.log(makeTable(rows, reports, sizesInUse(), names))
 }
 
-await main()
+if (isOfDevices) await benchDevices(process.argv.slice(3))
+else await main()
