@@ -230,7 +230,8 @@ function nameDerived(
     const key = name.toString('latin1')
     entries.set(key, { name, ...each.entry })
     const slot = givenKey(each.stem, each.author)
-    if (!given.has(slot)) given.set(slot, key)
+    // A directory of the same name is nobody's database.
+    if (each.entry.kind === 'file' && !given.has(slot)) given.set(slot, key)
   }
   return hasCollided
 }

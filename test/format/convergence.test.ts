@@ -16,7 +16,7 @@ import { mergeRecord } from '../../src/format/merge.js'
 const RUNS = Number(process.env.PCFS_MERGE_RUNS ?? 1500)
 /** The same histories in every run, so that a red one can be repeated; the soak draws others. */
 const SEED = Number(process.env['PCFS_MERGE_SEED'] ?? 20261123)
-t.setTimeout(Math.max(60_000, RUNS * 20))
+t.setTimeout(Math.max(180_000, RUNS * 20))
 
 for (const [name, value] of Object.entries(REGRESSIONS)) {
   t.test(`no longer: ${name}`, async () => checkHistory(value))

@@ -16,7 +16,7 @@ import { checkDelta } from './check-delta.js'
 
 const RUNS = Number(process.env['PCFS_DELTA_RUNS'] ?? 400)
 const SEED = Number(process.env['PCFS_MERGE_SEED'] ?? 20261123)
-t.setTimeout(Math.max(60_000, RUNS * 100))
+t.setTimeout(Math.max(180_000, RUNS * 100))
 
 t.test('after every delivery the state is the tree of all records heard so far', async () => {
   for (const value of Object.values(REGRESSIONS)) {

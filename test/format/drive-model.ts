@@ -42,8 +42,18 @@ export interface Seen {
 
 const CORE = Buffer.alloc(32, 1)
 
+const contents = new Map<number, Content>()
+
 /** The content with a number; equal numbers are equal contents. 0 is the empty file. */
 export function contentOf(id: number): Content {
+  const known = contents.get(id)
+  if (known !== undefined) return known
+  const content = newContentOf(id)
+  contents.set(id, content)
+  return content
+}
+
+function newContentOf(id: number): Content {
   const map =
     id === 0
       ? EMPTY_MAP
@@ -62,6 +72,17 @@ export function contentId(entry: {
 }
 
 const contentNumbers = new Map<string, number>()
+
+const decodedOf = new WeakMap<Buffer, NodeRecord>()
+
+/** A record from its bytes, once for all who hear it: that is most of a long run's time. */
+function decoded(bytes: Buffer): NodeRecord {
+  const known = decodedOf.get(bytes)
+  if (known !== undefined) return known
+  const record = decodeRecord(bytes)
+  decodedOf.set(bytes, record)
+  return record
+}
 
 /** The names of devices, whatever generation they are at. */
 export const deviceOptions: MergeOptions = {
@@ -101,6 +122,7 @@ export class Device {
   #counter = 0
   #hlc = 0n
   #tree: Tree | null = null
+  #listed: { readonly tree: Tree; readonly seen: readonly Seen[] } | null = null
   /** What every second device has its tree from; the others compute the whole tree. */
   readonly #state: MemoryState | null
   readonly #changed = new Set<NodeId>()
@@ -148,9 +170,10 @@ export class Device {
   }
 
   /** Everything in the tree, parents first. */
-  list(): Seen[] {
-    const found: Seen[] = []
+  list(): readonly Seen[] {
     const tree = this.tree()
+    if (this.#listed?.tree === tree) return this.#listed.seen
+    const found: Seen[] = []
     const walk = (dir: NodeId, path: string): void => {
       for (const entry of tree.dirs.get(dir) ?? []) {
         const entryPath = `${path}/${entry.name.toString('latin1')}`
@@ -159,12 +182,13 @@ export class Device {
       }
     }
     walk(ROOT_ID, '')
+    this.#listed = { tree, seen: found }
     return found
   }
 
   receive(batch: Batch, nowMs: number): void {
     for (const [node, bytes] of batch.records) {
-      const heard = decodeRecord(bytes)
+      const heard = decoded(bytes)
       const mine = this.records.get(node)
       this.#put(node, mine === undefined ? heard : mergeRecord(mine, heard))
       const known = this.#knownOf(node)

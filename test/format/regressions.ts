@@ -202,5 +202,21 @@ export const REGRESSIONS: Readonly<Record<string, History>> = {
       { kind: 'unlink', device: 0, a: 0, b: 0 }
     ],
     order: 0
+  },
+  'a journal is named after a directory of its base’s name': {
+    skews: [0, 0],
+    steps: [
+      { kind: 'mkdir', device: 3, a: 0, b: 777 },
+      { kind: 'hear', device: 0, a: 547, b: 0 },
+      { kind: 'rmdir', device: 0, a: 0, b: 0 },
+      { kind: 'symlink', device: 3, a: 0, b: 463 },
+      { kind: 'create', device: 0, a: 0, b: 258 },
+      { kind: 'hear', device: 3, a: 0, b: 0 },
+      { kind: 'write', device: 0, a: 0, b: 0 },
+      { kind: 'create', device: 0, a: 0, b: 287 },
+      { kind: 'write', device: 3, a: 0, b: 0 }
+    ],
+    order: 0,
+    later: [{ kind: 'create', device: 0, a: 0, b: 635 }]
   }
 }
