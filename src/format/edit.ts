@@ -179,15 +179,19 @@ export function withoutPlace(record: NodeRecord, link: LinkId, write: Write): No
     parent: base.parent,
     name: base.name,
     deleted: true,
-    seen: isLast ? seenNow(record, register) : joinSeen(null, register),
+    seen: isLast ? seenNow(record, register, write) : joinSeen(null, register),
     prev: base.prev
   })
 }
 
-function seenNow(record: NodeRecord, register: readonly PlaceVersion[]): Seen {
+/**
+ * What the remover has seen, its own writes of content before this one included: one of them may be
+ * on its way into the record, with a dot and not yet with its map.
+ */
+function seenNow(record: NodeRecord, register: readonly PlaceVersion[], write: Write): Seen {
   const before = joinSeen(null, register)
   return {
-    data: join(joinAll(record.data), before?.data ?? EMPTY_VECTOR),
+    data: withDot(join(joinAll(record.data), before?.data ?? EMPTY_VECTOR), write),
     attr: join(joinAll(record.attr), before?.attr ?? EMPTY_VECTOR)
   }
 }

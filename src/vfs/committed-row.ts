@@ -1,8 +1,17 @@
-/** The row of a file after its frozen content was ingested. */
-import { BLOCK_BYTES, EMPTY_MAP, mappedBlocks } from '../format/content-map.js'
-import { withData, type Write } from '../format/edit.js'
-import { decodeMap, encodeMap } from '../format/map-codec.js'
-import type { DataVersion } from '../format/record.js'
+/**
+ * The row of a file after its frozen content was ingested.
+ *
+ * The version that a commit makes has its dot from the freeze on: whoever removes the file while
+ * its content is on its way has seen it (`withoutPlace`), and what is written after the freeze is
+ * newer. What the generation stores of it and what is known here afterwards is one version.
+ */
+import { BLOCK_BYTES, mappedBlocks } from '../format/content-map.js'
+import { withData, withoutPlace, type Write } from '../format/edit.js'
+import { sameDot } from '../format/ids.js'
+import { decodeMap } from '../format/map-codec.js'
+import type { DataVersion, NodeRecord } from '../format/record.js'
+import { mergeData } from '../format/register.js'
+import { allLinks, isLive, lastLink } from '../format/winner.js'
 import type { IngestResult } from '../generation/types.js'
 import type { Row } from '../union/row.js'
 import type { FrozenFile } from './content-store.js'
@@ -11,6 +20,13 @@ import type { FrozenFile } from './content-store.js'
 export interface Frozen {
   readonly file: FrozenFile
   readonly stat: Buffer
+  /** Of the version that is being made. */
+  readonly write: Write
+}
+
+/** A frozen file whose content is in the generation's blobs core. */
+export interface Ingested extends Frozen {
+  readonly result: IngestResult
 }
 
 /** How many bytes pairs of file offsets [start, end) are. */
@@ -20,32 +36,108 @@ export function byteLengthOf(pairs: Float64Array): number {
   return bytes
 }
 
-/** A row with the content that was ingested; metadata that is newer than the freeze stays. */
+/**
+ * A row with the content that was ingested; metadata that is newer than the freeze stays.
+ * @param base the version that the content was written over
+ * @param write of the new version; default: the freeze's
+ */
 export function withContent(
   row: Row,
-  frozen: Frozen,
-  result: IngestResult,
-  next: { readonly write: Write; readonly base: DataVersion | null }
+  ingested: Ingested,
+  base: DataVersion | null,
+  write = ingested.write
 ): Row {
-  const { size } = frozen.file
-  const map = result.map ? Buffer.from(result.map) : encodeMap(EMPTY_MAP)
-  const allocated = result.map ? mappedBlocks(decodeMap(map)) * BLOCK_BYTES : 0
-  const frozenMtimeNs = frozen.stat.readBigInt64LE(24)
-  const frozenCtimeNs = frozen.stat.readBigInt64LE(32)
-  const write = { ...next.write, atNs: frozenCtimeNs }
-  const base = next.base && { base: next.base }
-  const changedSince = row.ctimeNs > frozenCtimeNs
-  const mtimeNs = changedSince ? row.mtimeNs : frozenMtimeNs
+  const { mtimeNs } = timesOf(row, ingested)
+  return withFields(row, ingested, nextVersion(row.record, ingested, { mtimeNs, base, write }))
+}
+
+/**
+ * A row that changed since the freeze, with the version that was committed meanwhile.
+ * @param committed the record that the generation has
+ * @param next should it have to be made again
+ */
+export function withCommitted(
+  row: Row,
+  ingested: Ingested,
+  committed: NodeRecord,
+  next: { readonly base: DataVersion | null; readonly write: Write }
+): Row {
+  const record = withVersion(row.record, committed, ingested)
+  if (record === null) return withContent(row, ingested, next.base, next.write)
+  return withFields(row, ingested, record)
+}
+
+/**
+ * As `withCommitted`, of a node that lost its last name since: its record has the version too, for
+ * another device may have kept the node without having heard of it.
+ * @param write after the removal
+ */
+export function buried(
+  record: NodeRecord,
+  ingested: Ingested,
+  committed: NodeRecord,
+  write: Write
+): NodeRecord {
+  const known = withVersion(record, committed, ingested)
+  if (known !== null) return known
+  const mtimeNs = record.data[0]?.mtimeNs ?? 0n
+  const next = nextVersion(record, ingested, { mtimeNs, base: null, write })
+  const link = isLive(record) ? null : lastLink(allLinks(record))
+  // It is as new as the removal, which is therefore done again.
+  return link === null ? next : withoutPlace(next, link.id, write)
+}
+
+/**
+ * The record with the version that was committed meanwhile; null: another write of this device
+ * covers it that was made without that content (it set times), so it has to be made again upon it.
+ */
+function withVersion(
+  record: NodeRecord,
+  committed: NodeRecord,
+  { write }: Frozen
+): NodeRecord | null {
+  const data = mergeData(record.data, committed.data)
+  const isThere = data.some(({ dot }) => sameDot(dot, write))
+  const isOwnNewer = data.some(({ dot }) => dot.generation === write.generation)
+  return isThere || !isOwnNewer ? { ...record, data } : null
+}
+
+function nextVersion(
+  record: NodeRecord,
+  { file, result, stat }: Ingested,
+  next: { readonly mtimeNs: bigint; readonly base: DataVersion | null; readonly write: Write }
+): NodeRecord {
   const hash = result.hash ? Buffer.from(result.hash) : null
-  const content = { type: 'file', size, maps: [map], hash } as const
+  const { size } = file
+  const content = { type: 'file', size, maps: [Buffer.from(result.map)], hash } as const
+  const { mtimeNs, base } = next
+  const write = { ...next.write, atNs: ctimeOf(stat) }
+  return withData(record, { ...(base && { base }), content, mtimeNs }, write)
+}
+
+function withFields(row: Row, ingested: Ingested, record: NodeRecord): Row {
+  const { size } = ingested.file
+  const allocated = mappedBlocks(decodeMap(Buffer.from(ingested.result.map))) * BLOCK_BYTES
   return row.with(
     {
       size,
-      mtimeNs,
-      ctimeNs: changedSince ? row.ctimeNs : frozenCtimeNs,
-      baseEnd: result.map ? size : 0,
+      ...timesOf(row, ingested),
+      baseEnd: size,
       allocated: Math.min(allocated, Math.ceil(size / 4096) * 4096)
     },
-    withData(row.record, { ...base, content, mtimeNs }, write)
+    record
   )
+}
+
+/** The times of the freeze, unless the row's are newer. */
+function timesOf(
+  { mtimeNs, ctimeNs }: Row,
+  { stat }: Frozen
+): { readonly mtimeNs: bigint; readonly ctimeNs: bigint } {
+  if (ctimeNs > ctimeOf(stat)) return { mtimeNs, ctimeNs }
+  return { mtimeNs: stat.readBigInt64LE(24), ctimeNs: ctimeOf(stat) }
+}
+
+function ctimeOf(stat: Buffer): bigint {
+  return stat.readBigInt64LE(32)
 }

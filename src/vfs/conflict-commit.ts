@@ -65,6 +65,11 @@ export class ConflictCommit {
     }
   }
 
+  /** Takes the new record of a node that was removed meanwhile. */
+  bury(change: NodeChange): void {
+    this.#nodes.push(change)
+  }
+
   get isEmpty(): boolean {
     return this.#nodes.length === 0
   }

@@ -10,20 +10,19 @@
 import type { Alarms } from '../base/alarms.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
-import { direntKey, encodeClaims } from '../format/dirent.js'
 import type { NodeId } from '../format/ids.js'
 import { contentMapOf } from '../format/winner.js'
-import type { BlockRun, DirentEntry, IngestResult, NodeEntry } from '../generation/types.js'
+import type { BlockRun, DirentEntry, NodeEntry } from '../generation/types.js'
 import type { Change } from '../union/changes.js'
 import { TABLE } from '../union/merge-tables.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
-import { type Frozen, byteLengthOf, withContent } from './committed-row.js'
+import { type Frozen, type Ingested, byteLengthOf } from './committed-row.js'
+import { buried, withCommitted, withContent } from './committed-row.js'
 import { ConflictCommit } from './conflict-commit.js'
 import type { ContentStore } from './content-store.js'
-import { allClaims, claimOf } from './stored-claims.js'
+import { storedEntry, type StoredEntry } from './stored-claims.js'
 import { blobsLengthChange, deadKey, type History } from './history.js'
 import type { Merger } from './merger.js'
-import { nameBytes } from './namespace.js'
 import { RANGES } from './plane.js'
 import type { Batch, DirentPlace } from './tracker.js'
 import type { Volume } from './volume.js'
@@ -66,12 +65,13 @@ interface Snapshot {
   readonly rows: ReadonlyMap<number, Row | null>
   /** Records of nodes that no name shows. */
   readonly graves: ReadonlyMap<number, Buffer>
-  readonly dirents: readonly { readonly ino: number; readonly entry: DirentEntry }[]
+  readonly dirents: readonly StoredEntry[]
   readonly frozen: readonly Frozen[]
 }
 
 /** What a commit has written. */
 interface Committed {
+  readonly files: readonly Ingested[]
   readonly rows: ReadonlyMap<number, Row | null>
   readonly blobsLength: number
   /** Nodes that stand for the same names as a file. */
@@ -200,26 +200,25 @@ export class Ingester {
     const frozenInos: number[] = []
     try {
       // Before the freeze, so that the reservation is durable with it: a dot that is in the
-      // generation must never be issued again. Two each: a file may change meanwhile.
-      volume.apply(author.reserve(0, 2 * batch.files.length))
+      // generation must never be issued again. Three each: a file may change until it is stored.
+      volume.apply(author.reserve(0, 3 * batch.files.length + countOf(others)))
       const snapshot = this.#snapshot(batch, frozenInos)
       fault('commit.frozen')
       await durable(snapshot.seq)
       fault('commit.durable')
-      const results =
-        snapshot.frozen.length > 0 ? await store.ingest(snapshot.frozen.map((f) => f.file)) : []
-      const rows = this.#committedRows(snapshot, results)
+      const files = await this.#ingest(snapshot.frozen)
+      const rows = this.#committedRows(snapshot, files)
       await this.#commitRecords(snapshot, rows)
       await store.barrier()
       const { blobsLength } = await store.info()
       fault('commit.stored')
-      this.#finish(snapshot, results, { rows, blobsLength, others })
+      this.#finish(snapshot, { files, rows, blobsLength, others })
       thawed = true
+      tracker.done()
       this.parts.onCommitted(snapshot.batch.dirents, snapshot.rows.values())
       fault('commit.journaled')
     } finally {
-      if (thawed) tracker.done()
-      else {
+      if (!thawed) {
         for (const ino of frozenInos) plane.thaw(ino, false)
         tracker.failed(batch)
       }
@@ -233,7 +232,7 @@ export class Ingester {
    */
   #snapshot(batch: Batch, frozenInos: number[]): Snapshot {
     const { volume } = this.parts
-    const { plane, index, tracker, tables } = volume.parts
+    const { plane, index, tracker, tables, author } = volume.parts
     const files = batch.files.filter((ino) => index.node(ino) !== null)
     const seq = plane.freeze(Float64Array.from(files))
     frozenInos.push(...files)
@@ -261,44 +260,31 @@ export class Ingester {
         size: readSafe(stat, 8),
         ranges: plane.ranges(ino, RANGES.frozen)
       }
-      frozen.push({ file, stat })
+      frozen.push({ file, stat, write: author.write() })
       this.inFlightBytes += byteLengthOf(file.ranges)
     }
-    return { batch, seq, rows, graves, dirents: this.#dirents(batch), frozen }
+    const dirents = batch.dirents.map((place) => storedEntry(tables, place))
+    return { batch, seq, rows, graves, dirents, frozen }
   }
 
-  /** Each entry with the node that it names; 0 for a name that is gone. */
-  #dirents(batch: Batch): Snapshot['dirents'] {
-    const { index, author, tables } = this.parts.volume.parts
-    return batch.dirents.map((place) => {
-      const parent = author.idOf(place.parent)
-      const key = direntKey({ parent, name: nameBytes(place.name) })
-      if (tables.isTangledDir(index.node(place.parent))) {
-        const value = allClaims(tables, parent, place.name)
-        return { ino: 0, entry: { key, value } }
-      }
-      const dirent = index.dirent(place.parent, place.name)
-      const row = dirent && index.node(dirent.ino)
-      if (!dirent || !row) return { ino: 0, entry: { key, value: null } }
-      const claim = claimOf(author.idOf(dirent.ino), row.record, dirent.link)
-      return { ino: dirent.ino, entry: { key, value: encodeClaims([claim]) } }
+  async #ingest(frozen: readonly Frozen[]): Promise<Ingested[]> {
+    if (frozen.length === 0) return []
+    const results = await this.parts.store.ingest(frozen.map(({ file }) => file))
+    return frozen.flatMap((each, i) => {
+      const result = results[i]
+      return result ? [{ ...each, result }] : []
     })
   }
 
   /** The rows as they are committed: those of the cut, the frozen files with their new content. */
-  #committedRows(snapshot: Snapshot, results: readonly IngestResult[]): Map<number, Row | null> {
+  #committedRows(snapshot: Snapshot, files: readonly Ingested[]): Map<number, Row | null> {
+    const { tables } = this.parts.volume.parts
     const rows = new Map(snapshot.rows)
-    for (const [i, frozen] of snapshot.frozen.entries()) {
-      const result = results[i]
-      const row = rows.get(frozen.file.ino)
-      if (row && result) rows.set(row.ino, this.#withContent(row, frozen, result))
+    for (const ingested of files) {
+      const row = rows.get(ingested.file.ino)
+      if (row) rows.set(row.ino, withContent(row, ingested, tables.contentOf(row)))
     }
     return rows
-  }
-
-  #withContent(row: Row, frozen: Frozen, result: IngestResult): Row {
-    const { author, tables } = this.parts.volume.parts
-    return withContent(row, frozen, result, { write: author.write(), base: tables.contentOf(row) })
   }
 
   async #commitRecords(snapshot: Snapshot, rows: ReadonlyMap<number, Row | null>): Promise<void> {
@@ -339,33 +325,29 @@ export class Ingester {
   }
 
   /** The files' new maps into the journal and the index; the frozen bytes are let go. */
-  #finish(
-    snapshot: Snapshot,
-    results: readonly IngestResult[],
-    { rows, blobsLength, others }: Committed
-  ): void {
+  #finish(snapshot: Snapshot, { files, rows, blobsLength, others }: Committed): void {
     const { volume, history, merger } = this.parts
     const { plane, tracker, clock, tables, index } = volume.parts
     const changes: Change[] = []
     const bases: Row[] = []
     const superseded: BlockRun[] = []
     const conflicts = new ConflictCommit(merger)
-    for (const [i, frozen] of snapshot.frozen.entries()) {
-      const { ino } = frozen.file
-      const result = results[i]
-      if (!result) continue
+    for (const ingested of files) {
+      const { ino } = ingested.file
+      const { result } = ingested
       superseded.push(...result.superseded)
       if (result.superseded.length > 0) tracker.noteRewritten(ino, clock.monotonicMs())
       const old = index.node(ino) ?? volume.orphans.get(ino)
       const linked = old && old.nlink > 0
-      if (!linked && result.map) {
+      const committed = rows.get(ino)
+      if (!committed) continue
+      if (!linked) {
         changes.push({ kind: 'meta', key: deadKey(ino), value: Buffer.from(result.map) })
+        this.#bury(ingested, committed, conflicts)
       }
       if (!old) continue
       const isAsCut = snapshot.rows.get(ino)?.bytes.equals(old.bytes)
-      const committed = isAsCut ? rows.get(ino) : null
-      // A row that changed meanwhile is dirty and will be committed again, by a later write.
-      const content = committed ?? this.#withContent(old, frozen, result)
+      const content = isAsCut ? committed : this.#withCommitted(old, ingested, committed)
       const row = this.#newBase(content, snapshot.seq)
       bases.push(row)
       if (linked && tables.isTangled(old)) conflicts.add(old, row, others.get(ino) ?? [])
@@ -373,7 +355,7 @@ export class Ingester {
       else volume.orphans.set(ino, row)
     }
     changes.push(...history.supersede(superseded))
-    if (snapshot.frozen.length > 0) changes.push(blobsLengthChange(blobsLength))
+    if (files.length > 0) changes.push(blobsLengthChange(blobsLength))
     if (conflicts.isEmpty) volume.applyAll(changes)
     else conflicts.commit(changes)
     for (const base of bases) {
@@ -382,6 +364,27 @@ export class Ingester {
     }
     for (const { file } of snapshot.frozen) plane.thaw(file.ino, true)
     conflicts.dropReplaced()
+  }
+
+  /** A row that changed since the freeze. What changed is dirty and in the next commit. */
+  #withCommitted(old: Row, ingested: Ingested, committed: Row): Row {
+    const { author, tables } = this.parts.volume.parts
+    const next = { base: tables.contentOf(old), write: author.write() }
+    return withCommitted(old, ingested, committed.record, next)
+  }
+
+  /** A file that was removed since the freeze. Its removal is in the next commit. */
+  #bury(ingested: Ingested, committed: Row, conflicts: ConflictCommit): void {
+    const { author, tables } = this.parts.volume.parts
+    const node = author.idOf(committed.ino)
+    const before = tables.record(node)
+    // Where nobody else can have merged the node, nothing of it has stayed.
+    if (before === null) return
+    conflicts.bury({
+      node,
+      before,
+      after: buried(before, ingested, committed.record, author.write())
+    })
   }
 
   #newBase(row: Row, seq: number): Row {
@@ -396,4 +399,10 @@ export class Ingester {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+function countOf(others: ReadonlyMap<number, readonly NodeId[]>): number {
+  let count = 0
+  for (const nodes of others.values()) count += nodes.length
+  return count
 }

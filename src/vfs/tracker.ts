@@ -53,6 +53,8 @@ export class Tracker {
   #cutSeq = 0
   /** The cut whose commit is under way; its entries are still needed. */
   #pendingSeq: number | null = null
+  /** The files of that commit. */
+  #pendingFiles = new Set<number>()
 
   /** Takes note of changes that were journaled. */
   note(changes: readonly Change[]): void {
@@ -138,6 +140,7 @@ export class Tracker {
   cut(batch: Batch, seq: number, hearEvents: () => void = () => undefined): void {
     this.#pendingSeq = Math.min(this.#cutSeq, ...batch.files.map((ino) => this.#since(ino)))
     for (const ino of batch.files) this.#files.delete(ino)
+    this.#pendingFiles = new Set(batch.files)
     hearEvents()
     this.#cutSeq = seq
   }
@@ -145,12 +148,14 @@ export class Tracker {
   /** The batch is in the generation, durably. */
   done(): void {
     this.#pendingSeq = null
+    this.#pendingFiles.clear()
   }
 
   /** The batch is to be taken again. */
   failed(batch: Batch): void {
     const since = this.#pendingSeq ?? this.#cutSeq
     this.#pendingSeq = null
+    this.#pendingFiles.clear()
     this.#cutSeq = Math.min(this.#cutSeq, since)
     for (const ino of batch.nodes) this.#nodes.add(ino)
     for (const place of batch.dirents) {
@@ -176,9 +181,9 @@ export class Tracker {
     return this.#files.keys()
   }
 
-  /** Whether a file has uncommitted bytes. */
+  /** Whether a file has uncommitted bytes; they may be on their way. */
   hasFile(ino: number): boolean {
-    return this.#files.has(ino)
+    return this.#files.has(ino) || this.#pendingFiles.has(ino)
   }
 
   /** Every journal entry up to this one has been committed. */

@@ -32,6 +32,12 @@ export interface Shown {
   readonly [name: string]: Shown | string
 }
 
+/** As a volume's. */
+export interface TestDriveOptions extends Omit<TestVolumeOptions, 'wrapStore' | 'isOther'> {
+  /** Stands between the filesystem of a device and its store. */
+  readonly wrapStore?: (store: ContentStore, device: number) => ContentStore
+}
+
 /** See the file's head. */
 export class TestDrive {
   readonly volumes: TestVolume[] = []
@@ -43,13 +49,13 @@ export class TestDrive {
   #foreign = FOREIGN_INO
 
   /** So many devices, each empty. */
-  static async create(count: number, options: TestVolumeOptions = {}): Promise<TestDrive> {
+  static async create(count: number, options: TestDriveOptions = {}): Promise<TestDrive> {
     const drive = new TestDrive()
     for (let i = 0; i < count; i++) {
       const volume = await TestVolume.create({
         ...options,
         isOther: true,
-        wrapStore: (store) => drive.#wrap(i, options.wrapStore?.(store) ?? store)
+        wrapStore: (store) => drive.#wrap(i, options.wrapStore?.(store, i) ?? store)
       })
       const { generation, blobsKey } = await volume.store.call('info')
       drive.volumes.push(volume)
@@ -73,10 +79,15 @@ export class TestDrive {
 
   /** Ships what one device has committed, and another has not heard, in batches of this size. */
   async ship(from: number, to: number, batchSize = Infinity): Promise<TakenIn[]> {
+    await this.at(from).fs.ingester.flush()
+    return this.shipStored(from, to, batchSize)
+  }
+
+  /** As `ship`, of what is in the store by now. */
+  async shipStored(from: number, to: number, batchSize = Infinity): Promise<TakenIn[]> {
     const source = this.at(from)
     const generation = this.#generations[from]
     assert(generation !== undefined)
-    await source.fs.ingester.flush()
     const { dbLength } = await source.store.call('info')
     const pair = `${from}>${to}`
     const shipped = this.#shipped.get(pair) ?? new Map<string, string>()

@@ -218,9 +218,12 @@ export class TestVolume {
     })
   }
 
-  /** A copy of the home as a kill would leave it now. To be called where the store is idle. */
-  copyHome(): string {
-    if (this.#storeCalls > 0) throw new Error('the store is not idle')
+  /**
+   * A copy of the home as a kill would leave it now. To be called where the store is idle.
+   * @param calls that have been answered and whose caller is kept waiting
+   */
+  copyHome(calls = 0): string {
+    if (this.#storeCalls > calls) throw new Error('the store is not idle')
     const to = join(base, `home-${++homes}`)
     copyTree(this.root, to)
     return to
