@@ -47,6 +47,7 @@ export interface StoreCalls {
   ingest: { args: [files: readonly FrozenFile[]]; result: readonly IngestResult[] }
   commit: { args: [batch: CommitBatch]; result: number }
   barrier: { args: []; result: null }
+  records: { args: [ids: readonly NodeId[]]; result: readonly NodeEntry[] }
   coldBlocks: { args: [map: Uint8Array, fileBlock: number, count: number]; result: number }
   runsOf: { args: [map: Uint8Array]; result: readonly BlockRun[] }
   clear: { args: [runs: readonly BlockRun[]]; result: null }

@@ -83,6 +83,7 @@ export class StoreClient implements ContentStore {
     await this.call('barrier')
   }
   info: ContentStore['info'] = async () => this.call('info')
+  records: ContentStore['records'] = async (ids) => this.call('records', ids)
   coldBlocks: ContentStore['coldBlocks'] = async (map, fileBlock, count) =>
     this.call('coldBlocks', map, fileBlock, count)
   runsOf: ContentStore['runsOf'] = async (map) => this.call('runsOf', map)

@@ -103,6 +103,10 @@ class StoreService {
       await this.open.generation.barrier()
       return null
     },
+    records: async (ids) => {
+      const { generation } = this.open
+      return Promise.all(ids.map(async (id) => ({ id, record: await generation.getNode(id) })))
+    },
     coldBlocks: async (map, fileBlock, count) =>
       this.open.generation.coldBlocks(map, { fileBlock, count }),
     runsOf: async (map) => this.open.generation.runsOf(map),

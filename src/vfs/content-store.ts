@@ -4,7 +4,8 @@
  */
 import type { ProjectionChange } from '../generation/projection.js'
 import type { BlockRun, CommitBatch, GenerationInfo } from '../generation/types.js'
-import type { IngestResult, SpaceInfo } from '../generation/types.js'
+import type { NodeId } from '../format/ids.js'
+import type { IngestResult, NodeEntry, SpaceInfo } from '../generation/types.js'
 
 /** Blocks of a file to be brought into its local file. */
 export interface FetchRequest {
@@ -34,6 +35,8 @@ export interface ContentStore {
   ingest(files: readonly FrozenFile[]): Promise<readonly IngestResult[]>
   commit(batch: CommitBatch): Promise<number>
   barrier(): Promise<void>
+  /** Records as they are stored; null: none. */
+  records(ids: readonly NodeId[]): Promise<readonly NodeEntry[]>
   /** Lengths of the generation's cores. */
   info(): Promise<Pick<GenerationInfo, 'dbLength' | 'blobsLength'>>
   /** How many blocks of a range are not on this device. */

@@ -120,6 +120,7 @@ export class Filesystem {
       merger,
       hearEvents: () => this.hearEvents(),
       hurry: () => this.ingester.hurry(),
+      stored: (ids) => store.records(ids),
       isKnown: options.isKnown ?? (() => true)
     })
     const apply: Volume['apply'] = (changes) => this.volume.apply(changes)
@@ -186,12 +187,12 @@ export class Filesystem {
     if (!this.volume.parts.index.node(ROOT_INO)) this.#makeRoot()
     this.directories.loadNode(ROOT_INO)
     this.#timer = setInterval(() => this.#tick(), CHECKPOINT_MS)
+    await this.remote.load()
     const { volume, history, ingester } = this
     sweepOrphanBlocks({ volume, history, ingester, store, alarms }).catch((error: unknown) => {
       log.warn({ err: error }, 'blocks of an interrupted commit stay until the next start')
     })
     this.ingester.wake()
-    this.remote.load()
     return report
   }
 

@@ -16,11 +16,14 @@ import { mergeRecord } from '../format/merge.js'
 import { FOREIGN_START, type ForeignCursor } from '../generation/foreign.js'
 import type { Change } from '../union/changes.js'
 import { SHARED_KEY } from '../union/merge-tables.js'
+import type { ContentStore } from './content-store.js'
 import type { Merger, Plan } from './merger.js'
 
 const HELD = 'held:'
 /** Keys of how far each generation has been taken in. */
 export const CURSOR_PREFIX = 'cursor:'
+/** Records of this device's own generation that are asked for at once. */
+const OWN_PAGE = 1000
 /** After reads of a file were under way, before the next try. */
 const RETRY_MS = 50
 
@@ -54,6 +57,8 @@ export interface RemoteParts {
   readonly hearEvents: () => void
   /** Has a commit of all that is dirty not wait. */
   readonly hurry: () => void
+  /** Records as this device's generation has them. */
+  readonly stored: ContentStore['records']
   /** Whether it is known whose generation that is, so that conflict copies can be named. */
   readonly isKnown: (generation: GenerationNumber) => boolean
 }
@@ -66,10 +71,27 @@ export class Remote {
 
   constructor(private readonly parts: RemoteParts) {}
 
-  /** Looks for what is held, after recovery. */
-  load(): void {
+  /** Looks for what is held, after recovery; to be called before the first commit. */
+  async load(): Promise<void> {
     this.#held = this.#index.metaRange(HELD).length
+    await this.#hearOwn()
     this.retry()
+  }
+
+  /**
+   * Of a node that was removed while its last content was committed the generation may have more
+   * than the journal, which a crash cut: others may know that content, so it must not be unknown.
+   */
+  async #hearOwn(): Promise<void> {
+    const { tables, author, tracker, index } = this.parts.merger.volume.parts
+    if (!tables.isShared) return
+    const gone = [...tracker.pendingNodes()].filter((ino) => index.node(ino) === null)
+    const ids = gone.map((ino) => author.idOf(ino)).filter((id) => tables.record(id) !== null)
+    for (let at = 0; at < ids.length; at += OWN_PAGE) {
+      const entries = await this.parts.stored(ids.slice(at, at + OWN_PAGE))
+      const known = entries.flatMap(({ id, record }) => (record === null ? [] : [{ id, record }]))
+      this.#apply(this.#merge(known, () => true).merged, [])
+    }
   }
 
   /**
@@ -123,7 +145,7 @@ export class Remote {
     const records = this.#index.metaRange(HELD).map(({ key, value }) => {
       return { id: author.idOf(Number(key.slice(HELD.length))), record: value }
     })
-    this.#apply(this.#merge(records).merged, [])
+    this.#apply(this.#merge(records, () => true).merged, [])
   }
 
   close(): void {
@@ -136,7 +158,10 @@ export class Remote {
   }
 
   /** What the records change. */
-  #merge(records: readonly HeardRecord[]): { merged: NodeChange[]; aheadMs: number } {
+  #merge(
+    records: readonly HeardRecord[],
+    isKnown = this.parts.isKnown
+  ): { merged: NodeChange[]; aheadMs: number } {
     const { tables, author } = this.parts.merger.volume.parts
     const heard = new Map<NodeId, NodeRecord>()
     for (const { id, record: bytes } of records) {
@@ -148,7 +173,7 @@ export class Remote {
     const merged: NodeChange[] = []
     for (const [node, record] of heard) {
       for (const { stamp, dot } of versionsOf(record)) {
-        if (!this.parts.isKnown(dot.generation)) {
+        if (!isKnown(dot.generation)) {
           throw new FsError('EAGAIN', `generation ${dot.generation} has not been introduced yet`)
         }
         aheadMs = Math.max(aheadMs, author.receive(stamp) ?? 0)

@@ -161,4 +161,19 @@ t.test('other things that happen while an edit is on its way', async (t) => {
     await drive.at(0).fs.ingester.flush()
     await end(t, drive, { answer: { f: 'answer' } })
   })
+
+  await t.test('it is removed and the device is killed before the commit ends', async (t) => {
+    await begin(drive, 'killed')
+    await rename(drive, 1, 'killed/f', 'killed/g')
+    await write(drive, 0, 'killed/f', 'edit')
+    let copy = ''
+    interruption.next('barrier', async () => {
+      await unlink(drive, 0, 'killed/f')
+      await drive.shipStored(0, 2)
+      copy = drive.at(0).copyHome(1)
+    })
+    await drive.at(0).fs.ingester.flush()
+    await drive.at(0).goOnWith(copy)
+    await end(t, drive, { killed: { g: 'edit' } })
+  })
 })
