@@ -32,7 +32,7 @@ export async function takeInSlices(
     at += size
     const isLast = at >= heard.length
     const startMs = performance.now()
-    const taken = remote.takeIn(slice, isLast ? { generation, ...next } : null)
+    const taken = remote.takeIn(generation, slice, isLast ? next : null)
     const tookMs = performance.now() - startMs
     aheadMs = Math.max(aheadMs, taken.aheadMs)
     size = nextSize(slice.length, tookMs)

@@ -19,6 +19,9 @@ const SECTION_DATA = 2
 const SECTION_ATTR = 3
 const TABLE_ENTRY_BYTES = 7
 const MAX_U32 = 0xffffffff
+const MAX_COUNTER = 2 ** 48 - 1
+/** A stamp that later ones can still be above, in 64 bits: its time is in the year 6429. */
+const MAX_STAMP = 2n ** 63n - 1n
 
 /** Kinds by their number in the bytes. */
 export const KINDS: readonly NodeKind[] = [
@@ -66,12 +69,9 @@ export function decodeRecord(bytes: Buffer): NodeRecord {
   if (kind === undefined) throw reader.error('an unknown kind')
   const rdev = reader.uint()
   if (rdev > MAX_U32) throw reader.error('a device number beyond 32 bits')
-  const table: Dot[] = []
-  for (let left = reader.count(TABLE_ENTRY_BYTES); left > 0; left--) {
-    const generation = toGenerationNumber(reader.uint48())
-    table.push({ generation, counter: reader.uint() })
-  }
+  const table = decodeTable(reader)
   const baseStamp = reader.uint64()
+  if (baseStamp > MAX_STAMP) throw reader.error('a stamp that nothing can come after')
   const bornNs = BigInt.asIntN(64, stampNs(baseStamp) + reader.bigInt())
   const from: Decoding = { reader, table, baseStamp }
   let places: ReadonlyMap<LinkId, readonly PlaceVersion[]> = new Map()
@@ -89,6 +89,19 @@ export function decodeRecord(bytes: Buffer): NodeRecord {
   }
   if (!data.every((each) => isContentOf(kind, each))) throw reader.error('content of another kind')
   return { kind, rdev, bornNs, places, data, attr, unknownSections }
+}
+
+/** The generations that a record names, ascending, each with its greatest counter. */
+function decodeTable(reader: Reader): readonly Dot[] {
+  const table: Dot[] = []
+  for (let left = reader.count(TABLE_ENTRY_BYTES); left > 0; left--) {
+    const generation = toGenerationNumber(reader.uint48())
+    const counter = reader.uint()
+    if (generation <= (table.at(-1)?.generation ?? 0)) throw reader.error('a generation twice')
+    if (counter > MAX_COUNTER) throw reader.error('a counter beyond 48 bits')
+    table.push({ generation, counter })
+  }
+  return table
 }
 
 function isContentOf(kind: NodeKind, { content }: DataVersion): boolean {

@@ -128,7 +128,11 @@ export function decodeAttr(from: Decoding): AttrVersion {
   const { reader } = from
   return reader.frame(() => {
     const head = decodeHead(from)
-    const decodeStamp = (): Stamp => head.stamp - reader.bigUint()
+    const decodeStamp = (): Stamp => {
+      const stamp = head.stamp - reader.bigUint()
+      if (stamp < 0n) throw reader.error('a stamp below 0')
+      return stamp
+    }
     const mode = reader.uint()
     if (mode > MAX_MODE) throw reader.error('a mode beyond 07777')
     const modeStamp = decodeStamp()

@@ -11,7 +11,9 @@ import type { Write } from '../format/edit.js'
 import { receive, stampFromMs, stampMs, tick, type Stamp } from '../format/hlc.js'
 import { DERIVED_SLOT, ROOT_ID, ROOT_INO, inoOf, isDerivedId, sequentialId } from '../format/ids.js'
 import { parseNodeId, sequentialParts, splitIno } from '../format/ids.js'
-import { toGenerationNumber, type GenerationNumber, type NodeId } from '../format/ids.js'
+import { toGenerationNumber, type Dot, type GenerationNumber, type NodeId } from '../format/ids.js'
+import { dotsIn } from '../format/record-check.js'
+import type { NodeRecord } from '../format/record.js'
 import type { Change } from './changes.js'
 import type { Index } from './index-store.js'
 
@@ -179,6 +181,20 @@ export class Author {
     return [...this.#slots.keys()]
   }
 
+  /**
+   * What is wrong with what another device's record says of this one; null: nothing. A counter that
+   * was never issued would later be issued as if it were covered.
+   */
+  flawOf(node: NodeId, record: NodeRecord): string | null {
+    const isFuture = (dot: Dot): boolean =>
+      dot.generation === this.generation && dot.counter >= this.#nextDot
+    const id = sequentialParts(node)
+    if (id?.generation === this.generation && id.counter >= this.#nextNode) {
+      return 'a node of this device that it never made'
+    }
+    return dotsIn(record).some(isFuture) ? 'a write of this device that it never made' : null
+  }
+
   /** Gives a generation a slot; the change must be journaled before its inos are used. */
   slotFor(generation: GenerationNumber): Change[] {
     return this.#slots.has(generation) ? [] : [this.#newSlot(generation)]
@@ -186,6 +202,7 @@ export class Author {
 
   #newSlot(generation: GenerationNumber): Change {
     const slot = this.#slots.size + 1
+    if (slot >= DERIVED_SLOT) throw new FsError('ENOSPC', 'more generations than there is room for')
     this.#learn(slot, generation)
     const value = Buffer.alloc(6)
     value.writeUIntBE(generation, 0, 6)

@@ -28,6 +28,7 @@ const SLICE = 128
 export type AheadSource = (parent: NodeId, name: Buffer | null) => Promise<readonly NodeEntry[]>
 
 interface Source {
+  readonly generation: GenerationNumber
   readonly ask: AheadSource
   /** Directories that have been brought in as a whole, or are being. */
   readonly done: Map<number, Promise<void>>
@@ -52,7 +53,7 @@ export class Ahead {
   /** A generation's first scan begins: until `end` it is asked for what is wanted sooner. */
   begin(generation: GenerationNumber, ask: AheadSource): void {
     if (this.#sources.has(generation)) return
-    this.#sources.set(generation, { ask, done: new Map(), pausedUntilMs: 0 })
+    this.#sources.set(generation, { generation, ask, done: new Map(), pausedUntilMs: 0 })
     this.parts.unloadDirectories()
   }
 
@@ -111,12 +112,12 @@ export class Ahead {
   }
 
   /** @returns how many records there were */
-  async #bring({ ask }: Source, ino: number, name: Buffer | null): Promise<number> {
+  async #bring({ generation, ask }: Source, ino: number, name: Buffer | null): Promise<number> {
     const { author } = this.parts.volume.parts
     const records = (await ask(author.idOf(ino), name)).filter(isRecord)
     for (let at = 0; at < records.length; at += SLICE) {
       if (at > 0) await new Promise((resolve) => setImmediate(resolve))
-      this.parts.remote.takeIn(records.slice(at, at + SLICE), null)
+      this.parts.remote.takeIn(generation, records.slice(at, at + SLICE), null)
     }
     return records.length
   }

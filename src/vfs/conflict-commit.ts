@@ -102,3 +102,8 @@ function ownVersion({ record }: Row, generation: number): BaseRow['shown'] {
   const own = record.data.find(({ dot }) => dot.generation === generation)
   return own ?? dataWinner(record)
 }
+
+/** How many nodes are committed beside the files. */
+export function countOthers(others: ReadonlyMap<number, readonly NodeId[]>): number {
+  return [...others.values()].reduce((sum, nodes) => sum + nodes.length, 0)
+}

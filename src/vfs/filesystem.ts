@@ -121,9 +121,9 @@ export class Filesystem {
       hearEvents: () => this.hearEvents(),
       hurry: () => this.ingester.hurry(),
       stored: (ids) => store.records(ids),
+      alarms: options.alarms,
       isKnown: options.isKnown ?? (() => true)
     })
-    const apply: Volume['apply'] = (changes) => this.volume.apply(changes)
     this.history = new History({
       index,
       store,
@@ -132,7 +132,7 @@ export class Filesystem {
       limits: options.history,
       isOpen: (ino) => this.volume.orphans.has(ino),
       mayClear: () => !this.volume.parts.tables.isShared,
-      apply
+      apply: (changes) => this.volume.apply(changes)
     })
     this.projector = new Projector({ volume: this.volume, store, log })
     this.space = new Space(this.volume, options.cacheBudgetBytes)

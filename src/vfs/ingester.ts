@@ -18,7 +18,7 @@ import { TABLE } from '../union/merge-tables.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
 import { type Frozen, type Ingested, byteLengthOf } from './committed-row.js'
 import { buried, withCommitted, withContent } from './committed-row.js'
-import { ConflictCommit } from './conflict-commit.js'
+import { ConflictCommit, countOthers } from './conflict-commit.js'
 import type { ContentStore } from './content-store.js'
 import { storedEntry, type StoredEntry } from './stored-claims.js'
 import { blobsLengthChange, deadKey, type History } from './history.js'
@@ -201,7 +201,7 @@ export class Ingester {
     try {
       // Before the freeze, so that the reservation is durable with it: a dot that is in the
       // generation must never be issued again. Three each: a file may change until it is stored.
-      volume.apply(author.reserve(0, 3 * batch.files.length + countOf(others)))
+      volume.apply(author.reserve(0, 3 * batch.files.length + countOthers(others)))
       const snapshot = this.#snapshot(batch, frozenInos)
       fault('commit.frozen')
       await durable(snapshot.seq)
@@ -380,11 +380,8 @@ export class Ingester {
     const before = tables.record(node)
     // Where nobody else can have merged the node, nothing of it has stayed.
     if (before === null) return
-    conflicts.bury({
-      node,
-      before,
-      after: buried(before, ingested, committed.record, author.write())
-    })
+    const after = buried(before, ingested, committed.record, author.write())
+    conflicts.bury({ node, before, after })
   }
 
   #newBase(row: Row, seq: number): Row {
@@ -399,10 +396,4 @@ export class Ingester {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-function countOf(others: ReadonlyMap<number, readonly NodeId[]>): number {
-  let count = 0
-  for (const nodes of others.values()) count += nodes.length
-  return count
 }

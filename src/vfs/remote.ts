@@ -5,19 +5,24 @@
  * content, or take its last name, is held (durably, `held:INO`) until its commit, which is hurried:
  * the local bytes are then a version of their own, which covers no more than what they were written
  * on, and both are kept.
+ *
+ * A record that cannot be used is passed over (`refused.ts`): it never stops those that come after.
  */
+import type { Alarms } from '../base/alarms.js'
 import { FsError } from '../base/errors.js'
 import { decodeRecord, encodeRecord } from '../format/record-codec.js'
 import { NODE_ID_BYTES, nodeIdFromBytes, nodeIdToBytes } from '../format/ids.js'
 import type { GenerationNumber, NodeId } from '../format/ids.js'
 import type { NodeChange } from '../format/merge-state.js'
-import type { NodeRecord, VersionHead } from '../format/record.js'
+import type { NodeRecord } from '../format/record.js'
+import { flawOf, versionsOf } from '../format/record-check.js'
 import { mergeRecord } from '../format/merge.js'
 import { FOREIGN_START, type ForeignCursor } from '../generation/foreign.js'
 import type { Change } from '../union/changes.js'
 import { SHARED_KEY } from '../union/merge-tables.js'
 import type { ContentStore } from './content-store.js'
 import type { Merger, Plan } from './merger.js'
+import { Refused, type RefusedRecord } from './refused.js'
 
 const HELD = 'held:'
 /** Keys of how far each generation has been taken in. */
@@ -33,11 +38,6 @@ export interface HeardRecord {
   readonly record: Uint8Array
 }
 
-/** Up to where a generation's bee has been taken in. */
-export interface Cursor extends ForeignCursor {
-  readonly generation: GenerationNumber
-}
-
 const VERSION_BYTES = 6
 
 /** What became of a call. */
@@ -47,6 +47,20 @@ export interface TakenIn {
   /** Nodes whose news waits for a commit here. */
   readonly held: number
   /** Greatest ms by which a stamp was ahead of this clock beyond the bound; 0: none was. */
+  readonly aheadMs: number
+  /** Records that were passed over. */
+  readonly refused: number
+}
+
+/** A node that cannot be merged. */
+interface FailedNode {
+  readonly node: NodeChange
+  readonly error: Error
+}
+
+/** Records that can be used, merged with what is known. */
+interface Merged {
+  readonly nodes: readonly NodeChange[]
   readonly aheadMs: number
 }
 
@@ -59,6 +73,7 @@ export interface RemoteParts {
   readonly hurry: () => void
   /** Records as this device's generation has them. */
   readonly stored: ContentStore['records']
+  readonly alarms: Alarms
   /** Whether it is known whose generation that is, so that conflict copies can be named. */
   readonly isKnown: (generation: GenerationNumber) => boolean
 }
@@ -69,12 +84,21 @@ export class Remote {
   #timer: NodeJS.Timeout | null = null
   #closed = false
 
-  constructor(private readonly parts: RemoteParts) {}
+  readonly #refused: Refused
 
-  /** Looks for what is held, after recovery; to be called before the first commit. */
+  constructor(private readonly parts: RemoteParts) {
+    const { merger, alarms } = parts
+    const { index } = merger.volume.parts
+    this.#refused = new Refused({ index, alarms, deviceName: merger.options.deviceName })
+  }
+
+  /** Looks for what is held or was refused, after recovery; before the first commit. */
   async load(): Promise<void> {
     this.#held = this.#index.metaRange(HELD).length
     await this.#hearOwn()
+    for (const [generation, records] of this.#refused.load()) {
+      this.#takeIn(generation, records, null)
+    }
     this.retry()
   }
 
@@ -90,7 +114,7 @@ export class Remote {
     for (let at = 0; at < ids.length; at += OWN_PAGE) {
       const entries = await this.parts.stored(ids.slice(at, at + OWN_PAGE))
       const known = entries.flatMap(({ id, record }) => (record === null ? [] : [{ id, record }]))
-      this.#apply(this.#merge(known, () => true).merged, [])
+      this.#apply(this.#merge(this.#decoded(known).records).nodes, [])
     }
   }
 
@@ -121,16 +145,40 @@ export class Remote {
    * Merges records of another generation. One state for those who look on: journaled, applied and
    * shown when it returns; after a crash all of it is there, or it is to be repeated.
    * @param records each as it is in the generation's bee; ids may be there several times
-   * @param cursor kept with them, at last
-   * @throws {FsError} EIO for a record that is malformed, EAGAIN for one that speaks of a
-   *   generation which nobody has introduced yet: nothing was taken in
+   * @param cursor up to where that is all of it, kept with them at last; null: there is more
+   * @throws {FsError} EAGAIN for a record that speaks of a generation which nobody has introduced
+   *   yet: nothing was taken in
    */
-  takeIn(records: readonly HeardRecord[], cursor: Cursor | null): TakenIn {
+  takeIn(
+    generation: GenerationNumber,
+    records: readonly HeardRecord[],
+    cursor: ForeignCursor | null
+  ): TakenIn {
     this.share()
-    const { merged, aheadMs } = this.#merge(records)
-    const beside = cursor ? [cursorChange(cursor)] : []
-    const held = this.#apply(merged, beside)
-    return { changed: merged.length - held.length, held: held.length, aheadMs }
+    return this.#takeIn(generation, records, cursor)
+  }
+
+  #takeIn(
+    generation: GenerationNumber,
+    heard: readonly HeardRecord[],
+    cursor: ForeignCursor | null
+  ): TakenIn {
+    const { records, refused } = this.#decoded(heard)
+    for (const record of records.values()) this.#checkKnown(record)
+    const { nodes, aheadMs } = this.#merge(records)
+    const passedOver = this.#refused.note(generation, refused, records.keys())
+    const beside = cursor ? [...passedOver, cursorChange(generation, cursor)] : passedOver
+    let failedCount = 0
+    const held = this.#apply(nodes, beside, (failed) => {
+      failedCount = failed.length
+      const also = failed.flatMap(({ node: { node }, error }) => {
+        const bytes = heard.findLast(({ id }) => id === node)?.record
+        return bytes ? [{ id: node, record: bytes, why: error.message }] : []
+      })
+      return this.#refused.note(generation, also, [])
+    })
+    const changed = nodes.length - held.length - failedCount
+    return { changed, held: held.length, aheadMs, refused: refused.length + failedCount }
   }
 
   /** Nodes whose news waits for a commit, or for a removed file to be closed. */
@@ -145,7 +193,7 @@ export class Remote {
     const records = this.#index.metaRange(HELD).map(({ key, value }) => {
       return { id: author.idOf(Number(key.slice(HELD.length))), record: value }
     })
-    this.#apply(this.#merge(records, () => true).merged, [])
+    this.#apply(this.#merge(this.#decoded(records).records).nodes, [])
   }
 
   close(): void {
@@ -157,55 +205,96 @@ export class Remote {
     return this.parts.merger.volume.parts.index
   }
 
-  /** What the records change. */
-  #merge(
-    records: readonly HeardRecord[],
-    isKnown = this.parts.isKnown
-  ): { merged: NodeChange[]; aheadMs: number } {
-    const { tables, author } = this.parts.merger.volume.parts
-    const heard = new Map<NodeId, NodeRecord>()
-    for (const { id, record: bytes } of records) {
-      const record = decodeRecord(Buffer.from(bytes))
-      const known = heard.get(id)
-      heard.set(id, known ? mergeRecord(known, record) : record)
+  /** The records that can be used, by node, and the others. */
+  #decoded(heard: readonly HeardRecord[]): {
+    readonly records: ReadonlyMap<NodeId, NodeRecord>
+    readonly refused: readonly RefusedRecord[]
+  } {
+    const { author } = this.parts.merger.volume.parts
+    const records = new Map<NodeId, NodeRecord>()
+    const refused: RefusedRecord[] = []
+    for (const { id, record: bytes } of heard) {
+      try {
+        const record = decodeRecord(Buffer.from(bytes))
+        const flaw = flawOf(id, record) ?? author.flawOf(id, record)
+        if (flaw !== null) throw new FsError('EIO', flaw)
+        const known = records.get(id)
+        records.set(id, known ? mergeRecord(known, record) : record)
+      } catch (error) {
+        if (!(error instanceof FsError)) throw error
+        refused.push({ id, record: bytes, why: error.message })
+      }
     }
+    return { records, refused }
+  }
+
+  #checkKnown(record: NodeRecord): void {
+    for (const { dot } of versionsOf(record)) {
+      if (this.parts.isKnown(dot.generation)) continue
+      throw new FsError('EAGAIN', `generation ${dot.generation} has not been introduced yet`)
+    }
+  }
+
+  /** What the records change. */
+  #merge(records: ReadonlyMap<NodeId, NodeRecord>): Merged {
+    const { tables, author } = this.parts.merger.volume.parts
     let aheadMs = 0
-    const merged: NodeChange[] = []
-    for (const [node, record] of heard) {
-      for (const { stamp, dot } of versionsOf(record)) {
-        if (!isKnown(dot.generation)) {
-          throw new FsError('EAGAIN', `generation ${dot.generation} has not been introduced yet`)
-        }
+    const nodes: NodeChange[] = []
+    for (const [node, record] of records) {
+      for (const { stamp } of versionsOf(record)) {
         aheadMs = Math.max(aheadMs, author.receive(stamp) ?? 0)
       }
       const before = tables.record(node)
       const after = before ? mergeRecord(before, record) : record
       if (before && encodeRecord(before).equals(encodeRecord(after))) continue
-      merged.push({ node, before, after })
+      nodes.push({ node, before, after })
     }
-    return { merged, aheadMs }
+    return { nodes, aheadMs }
   }
 
-  /** @returns the nodes that are held */
-  #apply(nodes: readonly NodeChange[], beside: readonly Change[]): readonly NodeChange[] {
+  /**
+   * @param onFailed hears which nodes cannot be merged; its changes are applied with the rest
+   * @returns the nodes that are held
+   */
+  #apply(
+    nodes: readonly NodeChange[],
+    beside: readonly Change[],
+    onFailed: (failed: readonly FailedNode[]) => readonly Change[] = throwFirst
+  ): readonly NodeChange[] {
     const { merger, hearEvents } = this.parts
     hearEvents()
-    merger.introduce(nodes)
-    const plan = merger.plan(nodes, { isOwn: false, beside: [...this.#released(nodes), ...beside] })
-    if (merger.release(plan)) {
+    const plan = this.#planOf(nodes, beside)
+    if (!(plan instanceof Error) && merger.release(plan)) {
       this.#finish(plan)
       return []
     }
     const held: NodeChange[] = []
+    const failed: FailedNode[] = []
     // One of them replaces what is not committed: each by itself, in an order that shows parents
     // before what is in them as long as the batch has it.
     for (const node of nodes) {
-      const single = merger.plan([node], { isOwn: false, beside: this.#released([node]) })
-      if (merger.release(single)) this.#finish(single)
+      const single = this.#planOf([node], [])
+      if (single instanceof Error) failed.push({ node, error: single })
+      else if (merger.release(single)) this.#finish(single)
       else held.push(node)
     }
-    this.#hold(held, beside)
+    this.#hold(held, failed.length === 0 ? beside : [...onFailed(failed), ...beside])
     return held
+  }
+
+  /**
+   * What nodes will do, or why they cannot be merged. Nothing has been changed then, so that it is
+   * safe to go on without one that no check foresaw.
+   */
+  #planOf(nodes: readonly NodeChange[], beside: readonly Change[]): Plan | Error {
+    const { merger } = this.parts
+    try {
+      merger.introduce(nodes)
+      const released = this.#released(nodes)
+      return merger.plan(nodes, { isOwn: false, beside: [...released, ...beside] })
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error))
+    }
   }
 
   #finish(plan: Plan): void {
@@ -235,6 +324,7 @@ export class Remote {
       changes.push({ kind: 'meta', key, value: encodeRecord(after) })
     }
     volume.applyAtOnce([...changes, ...beside])
+    if (nodes.length === 0) return
     this.parts.hurry()
     this.#timer ??= setTimeout(() => {
       this.#timer = null
@@ -243,15 +333,13 @@ export class Remote {
   }
 }
 
-function cursorChange({ generation, version, scanned }: Cursor): Change {
+function cursorChange(generation: GenerationNumber, { version, scanned }: ForeignCursor): Change {
   const value = Buffer.alloc(VERSION_BYTES + (scanned === null ? 0 : NODE_ID_BYTES))
   value.writeUIntLE(version, 0, VERSION_BYTES)
   if (scanned !== null) value.set(nodeIdToBytes(scanned), VERSION_BYTES)
   return { kind: 'meta', key: CURSOR_PREFIX + generation, value }
 }
 
-function* versionsOf(record: NodeRecord): Generator<VersionHead> {
-  yield* record.data
-  yield* record.attr
-  for (const versions of record.places.values()) yield* versions
+function throwFirst(failed: readonly FailedNode[]): never {
+  throw failed[0]?.error ?? new Error('a merge failed')
 }

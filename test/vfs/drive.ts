@@ -102,8 +102,8 @@ export class TestDrive {
     const taken: TakenIn[] = []
     for (let at = 0; at < Math.max(1, news.length); at += Math.min(batchSize, PAGE)) {
       const batch = news.slice(at, at + Math.min(batchSize, PAGE))
-      const cursor = { generation, version: dbLength, scanned: null }
-      taken.push(this.at(to).fs.remote.takeIn(batch, cursor))
+      const cursor = { version: dbLength, scanned: null }
+      taken.push(this.at(to).fs.remote.takeIn(generation, batch, cursor))
     }
     return taken
   }
