@@ -15,8 +15,8 @@ import { generationNumber, sequentialId, type GenerationNumber } from '../../src
 import { FOREIGN_START, type ForeignCursor } from '../../src/generation/foreign.js'
 import { createBlockCipher } from '../../src/keys/block-cipher.js'
 import type { Keyring } from '../../src/keys/keyring.js'
-import { closeHome, contentOf, newHome, noise, openHome, wholeFile } from '../generation/support.js'
-import type { Home } from '../generation/support.js'
+import { BLOCK, closeHome, contentOf, frozenOf, newHome, noise } from '../generation/support.js'
+import { openHome, wholeFile, type Home, type Piece } from '../generation/support.js'
 
 const TOPIC = Buffer.alloc(32, 7)
 const DEADLINE_MS = 30_000
@@ -188,3 +188,116 @@ t.test(
     t.strictSame(cursor, { version: dbLength, scanned: null })
   }
 )
+
+/** Two homes, each of which follows the other. */
+async function connected(t: Test): Promise<{
+  readonly homes: readonly [Home, Home]
+  /** Content blocks of the first one that the second one holds. */
+  readonly heldThere: () => Promise<number>
+}> {
+  const homes = await pair(t)
+  const [one, two] = homes
+  const testnet = await createTestnet(3)
+  const open = (home: Home, other: Home) =>
+    DeviceNetwork.open({
+      store: home.store,
+      cipher: createBlockCipher(home.keyring),
+      noise: home.keyring.noise,
+      topic: TOPIC,
+      network: { bootstrap: [], lan: false, dht: testnet.createNode() },
+      role: 'personal',
+      members: () => [memberOf(home, true), memberOf(other, false)],
+      tell: () => undefined,
+      clock: systemClock(),
+      log: silentLogger
+    })
+  const writing = await open(one, two)
+  const reading = await open(two, one)
+  t.teardown(async () => {
+    await reading.close()
+    await writing.close()
+    await closeHome(one)
+    await closeHome(two)
+    await testnet.destroy()
+  })
+  const heldThere = async (): Promise<number> =>
+    (await reading.followed())[0]?.blobs.heldBlocks ?? 0
+  return { homes, heldThere }
+}
+
+t.test('an append to a long file of another device costs its block and a leaf', async (t) => {
+  const { homes, heldThere } = await connected(t)
+  const [one, two] = homes
+  // Over five leaves, with more runs in each than a root could hold: every other block is a hole.
+  const spans = [0, 1, 2, 3, 4].map((span) => span * 2048)
+  const pieces: Piece[] = spans.flatMap((start) =>
+    Array.from({ length: 40 }, (_, i) => {
+      return { at: (start + 2 * i) * BLOCK, bytes: noise(BLOCK, start + i + 1) }
+    })
+  )
+  const end = (spans.at(-1) ?? 0) * BLOCK + 79 * BLOCK
+  const whole = { base: null, baseEnd: 0, size: end, frozen: frozenOf(pieces) }
+  const [first] = await one.generation.ingest([whole])
+  if (!first) throw new Error('no result')
+  await one.generation.barrier()
+  const { blobsLength } = one.generation.info()
+  t.equal(blobsLength, pieces.length + spans.length, 'blocks and leaves')
+  t.equal(await heldThere(), 0, 'none of it is where it was not read')
+
+  const added = Buffer.from('appended elsewhere')
+  const append = {
+    base: first.map,
+    baseEnd: end,
+    size: end + added.length,
+    frozen: frozenOf([{ at: end, bytes: added }])
+  }
+  const [second] = await two.generation.ingest([append])
+  if (!second) throw new Error('no result')
+  await two.generation.barrier()
+  t.equal(second.appended, 2, 'the block and the leaf that it is in')
+  t.equal(two.generation.info().blobsLength, 2)
+  t.strictSame(second.superseded, [], 'nothing of the other device is given up here')
+  t.ok((await heldThere()) <= 2, 'at most the last leaf and block came')
+
+  for (const { generation } of [two, one]) {
+    for (const piece of [pieces[0], pieces.at(-1)]) {
+      if (!piece || !('bytes' in piece)) continue
+      const [block] = await generation.read(second.map, piece.at / BLOCK, 1)
+      t.ok(block?.equals(piece.bytes), 'a block of the first device')
+    }
+    const [block] = await generation.read(second.map, end / BLOCK, 1)
+    t.ok(block?.subarray(0, added.length).equals(added), 'the block of the second one')
+  }
+
+  const edit = {
+    base: second.map,
+    baseEnd: append.size,
+    size: append.size,
+    frozen: frozenOf([{ at: 7, bytes: Buffer.from('an edit in the first block') }])
+  }
+  const [third] = await one.generation.ingest([edit])
+  t.equal(third?.appended, 2, 'an edit back there costs its block and its leaf')
+  t.equal(one.generation.info().blobsLength, blobsLength + 2)
+})
+
+t.test('a file of 10 GiB costs another device its record until it is read', async (t) => {
+  const { homes, heldThere } = await connected(t)
+  const [one, two] = homes
+  const size = 10 * 2 ** 30
+  const pieces = Array.from({ length: 160 }, (_, i) => {
+    return { at: i * 1024 * BLOCK, bytes: noise(BLOCK, i + 1) }
+  })
+  const whole = { base: null, baseEnd: 0, size, frozen: frozenOf(pieces) }
+  const [result] = await one.generation.ingest([whole])
+  if (!result) throw new Error('no result')
+  const id = idAt(one, 1)
+  await one.generation.commit({ nodes: [{ id, record: result.map }], dirents: [] })
+  await one.generation.barrier()
+  t.ok(result.map.length < 16_384, `a map of ${result.map.length} bytes`)
+  t.equal(await heldThere(), 0)
+  t.equal(two.generation.info().blobsLength, 0)
+  const last = 159
+  const [block] = await two.generation.read(result.map, last * 1024, 1)
+  t.ok(block?.equals(noise(BLOCK, last + 1)))
+  t.ok((await heldThere()) < pieces.length / 2, 'what was read came, and not the file')
+})

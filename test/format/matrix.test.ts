@@ -1,6 +1,6 @@
 /**
- * What becomes of each pair of operations that two devices do apart on the same name or node. The
- * table of README.md, "What happens when", has a line for each row here.
+ * What becomes of each pair of operations that two devices do apart on the same name or node. Each
+ * row here is a promise of src/vfs/SEMANTICS.md.
  */
 import assert from 'node:assert'
 import t from 'tap'
@@ -38,7 +38,8 @@ interface Pair {
 interface Row {
   readonly a: readonly Operation[]
   readonly b: readonly Operation[]
-  readonly says: string
+  /** As in SEMANTICS.md. */
+  readonly name: string
   readonly shows: (pair: Pair) => Shown
 }
 
@@ -54,137 +55,142 @@ const ROWS: readonly Row[] = [
   {
     a: ['create'],
     b: ['create'],
-    says: 'both files are kept: the later one has the name, the other one is its copy',
+    name: 'create + create: both are kept, the later one has the name, the other one is its copy',
     shows: laterWins
   },
   {
     a: ['create'],
     b: WRITES,
-    says: 'the new file has the name, the edited old one is kept beside it',
+    name: 'create + edit: the new file has the name, the edited old one is kept beside it',
     shows: ({ a, b }) => ({ '/n': a, '/n (d2)': b })
   },
   {
     a: ['create', 'mkdir'],
     b: ['delete'],
-    says: 'what is new is there',
+    name: 'create, mkdir + delete: what is new is there',
     shows: ({ a }) => ({ '/n': a })
   },
   {
     a: ['create', 'mkdir'],
     b: ['rename'],
-    says: 'what is new has the name, the old file its new name',
+    name: 'create, mkdir + rename: what is new has the name, the old file its new name',
     shows: ({ a }) => ({ '/n': a, '/n-d2': 'old' })
   },
   {
     a: ['create', 'mkdir'],
     b: ['move into'],
-    says: 'what is new has the name, the old file is where it was moved',
+    name: 'create, mkdir + move into: what is new has the name, the old file is where it was moved',
     shows: ({ a }) => ({ '/n': a, '/d2/n': 'old' })
   },
   {
     a: ['create', 'mkdir'],
     b: ['chmod'],
-    says: 'what is new has the name, the old file comes back beside it with its new mode',
+    name: 'create, mkdir + chmod: the new one has the name, the old file is kept with its new mode',
     shows: ({ a }) => ({ '/n': a, '/n (d1)': 'old 640' })
   },
   {
     a: ['create'],
     b: ['mkdir'],
-    says: 'both are kept: the later one has the name',
+    name: 'create + mkdir: both are kept: the later one has the name',
     shows: laterWins
   },
   {
     a: WRITES,
     b: WRITES,
-    says: 'both contents are kept, the later one under the name; equal ones are one file',
+    name: 'edit + edit: both contents are kept, the later has the name; equal ones are one file',
     shows: laterWins
   },
   {
     a: WRITES,
     b: ['delete'],
-    says: 'the edit beats the delete, whichever was later',
+    name: 'edit + delete: the edit beats the delete, whichever was later',
     shows: ({ a }) => ({ '/n': a })
   },
   {
     a: WRITES,
     b: ['rename'],
-    says: 'the edited file has the new name',
+    name: 'edit + rename: the edited file has the new name',
     shows: ({ a }) => ({ '/n-d2': a })
   },
   {
     a: WRITES,
     b: ['move into'],
-    says: 'the edited file is where it was moved',
+    name: 'edit + move into: the edited file is where it was moved',
     shows: ({ a }) => ({ '/d2/n': a })
   },
   {
     a: WRITES,
     b: ['chmod'],
-    says: 'the edited file has the new mode',
+    name: 'edit + chmod: the edited file has the new mode',
     shows: ({ a }) => ({ '/n': `${a} 640` })
   },
   {
     a: WRITES,
     b: ['mkdir'],
-    says: 'the directory has the name, the edited file is kept beside it',
+    name: 'edit + mkdir: the directory has the name, the edited file is kept beside it',
     shows: ({ a }) => ({ '/n': 'dir', '/n (d1)': a })
   },
-  { a: ['delete'], b: ['delete'], says: 'it is gone', shows: () => ({}) },
+  { a: ['delete'], b: ['delete'], name: 'delete + delete: it is gone', shows: () => ({}) },
   {
     a: ['delete'],
     b: ['rename'],
-    says: 'the rename beats the delete',
+    name: 'delete + rename: the rename beats the delete',
     shows: () => ({ '/n-d2': 'old' })
   },
   {
     a: ['delete'],
     b: ['move into'],
-    says: 'the move beats the delete',
+    name: 'delete + move into: the move beats the delete',
     shows: () => ({ '/d2/n': 'old' })
   },
   {
     a: ['delete'],
     b: ['chmod'],
-    says: 'the file stays, with its new mode',
+    name: 'delete + chmod: the file stays, with its new mode',
     shows: () => ({ '/n': 'old 640' })
   },
   {
     a: ['rename'],
     b: ['rename'],
-    says: 'the file has the later of the two names, only that',
+    name: 'rename + rename: the file has the later of the two names, only that',
     shows: ({ later }) => ({ [`/n-${later.by}`]: 'old' })
   },
   {
     a: ['rename'],
     b: ['move into'],
-    says: 'the file is where it went last, only there',
+    name: 'rename + move into: the file is where it went last, only there',
     shows: ({ later }) => (later.by === 'd1' ? { '/n-d1': 'old' } : { '/d2/n': 'old' })
   },
   {
     a: ['rename'],
     b: ['chmod'],
-    says: 'the renamed file has the new mode',
+    name: 'rename + chmod: the renamed file has the new mode',
     shows: () => ({ '/n-d1': 'old 640' })
   },
   {
     a: ['move into'],
     b: ['move into'],
-    says: 'the file is in the later of the two directories, only there',
+    name: 'move into + move into: the file is in the later of the two directories, only there',
     shows: ({ later }) => ({ [`/${later.by}/n`]: 'old' })
   },
   {
     a: ['move into'],
     b: ['chmod'],
-    says: 'the moved file has the new mode',
+    name: 'move into + chmod: the moved file has the new mode',
     shows: () => ({ '/d1/n': 'old 640' })
   },
   {
     a: ['chmod'],
     b: ['chmod'],
-    says: 'the later mode counts',
+    name: 'chmod + chmod: the later mode counts',
     shows: ({ later }) => ({ '/n': `old ${later.by === 'd1' ? '600' : '640'}` })
   },
-  { a: ['mkdir'], b: ['mkdir'], says: 'one directory', shows: () => ({ '/n': 'dir' }) }
+  {
+    a: ['mkdir'],
+    b: ['mkdir'],
+    name: 'mkdir + mkdir: one directory',
+    shows: () => ({ '/n': 'dir' })
+  }
 ]
 
 /**
@@ -195,41 +201,41 @@ const RMDIR_ROWS: readonly Row[] = [
   {
     a: ['rmdir'],
     b: ['create'],
-    says: 'the directory comes back with the new file',
+    name: 'rmdir + create: the directory comes back with the new file',
     shows: ({ b }) => ({ '/n': 'dir', '/n/new': b })
   },
   {
     a: ['rmdir'],
     b: WRITES,
-    says: 'the directory comes back with the edited file',
+    name: 'rmdir + edit: the directory comes back with the edited file',
     shows: ({ b }) => ({ '/n': 'dir', '/n/x': b })
   },
-  { a: ['rmdir'], b: ['delete'], says: 'both are gone', shows: () => ({}) },
+  { a: ['rmdir'], b: ['delete'], name: 'rmdir + delete: both are gone', shows: () => ({}) },
   {
     a: ['rmdir'],
     b: ['rename'],
-    says: 'the directory comes back with the renamed file',
+    name: 'rmdir + rename: the directory comes back with the renamed file',
     shows: () => ({ '/n': 'dir', '/n/x-d2': 'old' })
   },
   {
     a: ['rmdir'],
     b: ['move into'],
-    says: 'the directory comes back with what was moved into it',
+    name: 'rmdir + move into: the directory comes back with what was moved into it',
     shows: () => ({ '/n': 'dir', '/n/f': 'other' })
   },
   {
     a: ['rmdir'],
     b: ['chmod'],
-    says: 'the directory comes back with the file, which has its new mode',
+    name: 'rmdir + chmod: the directory comes back with the file, which has its new mode',
     shows: () => ({ '/n': 'dir', '/n/x': 'old 640' })
   },
   {
     a: ['rmdir'],
     b: ['mkdir'],
-    says: 'the directory comes back with the new one',
+    name: 'rmdir + mkdir: the directory comes back with the new one',
     shows: () => ({ '/n': 'dir', '/n/sub': 'dir' })
   },
-  { a: ['rmdir'], b: ['rmdir'], says: 'it is gone', shows: () => ({}) }
+  { a: ['rmdir'], b: ['rmdir'], name: 'rmdir + rmdir: it is gone', shows: () => ({}) }
 ]
 
 /** Two devices with something in common. */
@@ -344,8 +350,8 @@ function play(a: Operation, b: Operation, order: readonly number[]): { pair: Pai
 
 const told = new Set<string>()
 
-for (const { a, b, says, shows } of [...ROWS, ...RMDIR_ROWS]) {
-  t.test(`${a.join(', ')} and ${b.join(', ')} apart: ${says}`, async (t) => {
+for (const { a, b, name, shows } of [...ROWS, ...RMDIR_ROWS]) {
+  t.test(name, async (t) => {
     for (const one of a) {
       for (const other of b) {
         told.add([one, other].sort().join(' + '))

@@ -1,6 +1,7 @@
 // runner: timeout=300
 import t, { type Test } from 'tap'
 import { TestDrive, type Shown } from './drive.js'
+import { BLOCK } from '../generation/support.js'
 import { contents, mkdir, removeTree, rename, shows, unlink, write } from './paths.js'
 
 /** A drive of so many devices. */
@@ -290,4 +291,29 @@ t.test('an empty commit follows what was taken in: it is not this device’s', a
   await drive.at(1).crash()
   await drive.at(1).flush()
   t.equal((await drive.at(1).store.call('info')).dbLength, dbLength)
+})
+
+t.test('an append to a file of another device costs a block here and copies nothing', async (t) => {
+  const drive = await setUp(t)
+  const { kernel } = drive.at(0)
+  const { ino } = await kernel.create(1, 'f', 0o644)
+  for (let block = 0; block < 3; block++) {
+    await kernel.write(ino, block * BLOCK, Buffer.alloc(BLOCK, block + 1))
+  }
+  await kernel.release(ino, 2)
+  await drive.exchange()
+  const there = await drive.at(1).kernel.lookup(1, 'f')
+  await drive.at(1).kernel.open(there.ino, 2)
+  await drive.at(1).kernel.write(there.ino, 3 * BLOCK, Buffer.from('more'))
+  await drive.at(1).kernel.release(there.ino, 2)
+  await drive.exchange()
+  t.equal((await drive.at(0).store.call('info')).blobsLength, 3)
+  t.equal((await drive.at(1).store.call('info')).blobsLength, 1)
+  for (const device of [0, 1]) {
+    const { kernel: reader } = drive.at(device)
+    const { ino: file, size } = await reader.lookup(1, 'f')
+    t.equal(size, 3 * BLOCK + 4)
+    t.equal((await reader.read(file, 3 * BLOCK, BLOCK)).toString(), 'more')
+    t.equal((await reader.read(file, 2 * BLOCK, 1))[0], 3)
+  }
 })

@@ -97,8 +97,11 @@ const OTHERS: readonly {
   { does: 'a removal', act: (drive, d) => unlink(drive, 1, `${d}/f`), shows: {} }
 ]
 
+const PROMISE =
+  'a file is removed while its last edit is being committed: it is gone, or lives with that edit'
+
 for (const moment of MOMENTS) {
-  t.test(`a file is removed after the ${moment} of its last edit`, async (t) => {
+  t.test(`${PROMISE} (after the ${moment})`, async (t) => {
     const { drive, interruption } = await setUp(t)
     for (const { does, act, shows: expected } of OTHERS) {
       for (const hearer of [null, 1, 2]) {
