@@ -19,7 +19,6 @@
         "src/session_loop.cc",
         "src/session_init.cc",
         "src/session_names.cc",
-        "src/session_files.cc",
         "src/session_data.cc",
         "src/session_answers.cc",
         "src/session_content.cc",

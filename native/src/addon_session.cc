@@ -43,9 +43,6 @@ void defineAnswers(Napi::Object object, const Shared &s) {
   method(object, "replyAttr", [s](Info info) {
     return boolean(info, s->replyAttr(argU32(info, 0), argU64(info, 1)));
   });
-  method(object, "replyOpen", [s](Info info) {
-    return boolean(info, s->replyOpen(argU32(info, 0), argU64(info, 1), argU32(info, 2)));
-  });
   method(object, "replyCreate", [s](Info info) {
     return boolean(info, s->replyCreate(argU32(info, 0), argU64(info, 1), argU64(info, 2),
                                         argU32(info, 3)));

@@ -12,7 +12,6 @@ constexpr uint32_t kMinorVersion = 45;  // what we speak; the kernel takes the s
 
 // INIT flags, 64 bits (flags | flags2 << 32).
 constexpr uint64_t kInitAsyncRead = 1ull << 0;
-constexpr uint64_t kInitAtomicTrunc = 1ull << 3;
 constexpr uint64_t kInitBigWrites = 1ull << 5;
 constexpr uint64_t kInitReaddirplus = 1ull << 13;
 constexpr uint64_t kInitReaddirplusAuto = 1ull << 14;
@@ -47,8 +46,6 @@ static_assert(sizeof(OpenOut) == 16);
 
 constexpr uint32_t kOpenKeepCache = 1u << 1;
 constexpr uint32_t kOpenCacheDir = 1u << 3;
-constexpr uint32_t kOpenNoFlush = 1u << 5;
-constexpr uint32_t kOpenParallelDirectWrites = 1u << 6;
 
 constexpr int kNotifyIncEpoch = 8;  // 7.44: all names that the kernel has are to be asked again
 constexpr uint32_t kMinorIncEpoch = 44;

@@ -59,21 +59,20 @@ struct LocalState {
 struct Inode {
   InodeRecord record{};
   bool known = false;  // false: only the counts below are true
-  bool orphanTold = false, dirtiedTold = false, releasedTold = false;
-  uint64_t nlookup = 0;
-  uint32_t opens = 0, writeOpens = 0;
+  bool orphanTold = false;
+  uint64_t nlookup = 0;  // what the kernel refers to it by; whoever has it open keeps that above 0
   std::unique_ptr<LocalState> local;
   Inode *older = nullptr, *newer = nullptr;  // of those that may be evicted
   bool listed = false;
 
   uint64_t ino() const { return record.ino; }
-  bool referenced() const { return nlookup > 0 || opens > 0; }
+  bool referenced() const { return nlookup > 0; }
   LocalState &localState() {
     if (!local) local = std::make_unique<LocalState>();
     return *local;
   }
   bool hasLocalState() const {
-    return writeOpens > 0 || (local && (local->file || local->isFrozen || !local->dirty.empty()));
+    return local && (local->file || local->isFrozen || !local->dirty.empty());
   }
 };
 

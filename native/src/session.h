@@ -47,10 +47,9 @@ enum class EventType : int {
   kMarked = 2,
   kJournalLow = 3,
   kOrphanGone = 4,
-  kReleased = 5,
-  kInterrupted = 6,
-  kEnded = 7,
-  kSyncFailed = 8
+  kInterrupted = 5,
+  kEnded = 6,
+  kSyncFailed = 7
 };
 struct Event {
   EventType type;
@@ -107,7 +106,6 @@ class Session : public std::enable_shared_from_this<Session> {
   bool replyEntry(uint32_t slot, uint64_t ino);
   bool replyNegative(uint32_t slot);
   bool replyAttr(uint32_t slot, uint64_t ino);
-  bool replyOpen(uint32_t slot, uint64_t fh, uint32_t flags);
   bool replyCreate(uint32_t slot, uint64_t ino, uint64_t fh, uint32_t flags);
   bool replyData(uint32_t slot, const void *data, size_t length);
   bool resume(uint32_t slot);
@@ -193,7 +191,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void wakeJs();
   void emit(EventType type, double value, double argument = 0);
 
-  // Requests (session_init.cc, session_names.cc, session_files.cc, session_data.cc).
+  // Requests (session_init.cc, session_names.cc, session_data.cc, session_sync.cc).
   Outcome dispatch(const Request &request);
   Outcome onInit(const Request &request);
   Outcome onLookup(const Request &request);
@@ -205,9 +203,6 @@ class Session : public std::enable_shared_from_this<Session> {
   Outcome onReaddir(const Request &request, bool plus);
   Outcome onReleasedir(const Request &request);
   Outcome onXattr(const Request &request);
-  Outcome onOpen(const Request &request);
-  Outcome onRelease(const Request &request);
-  Outcome onFlush(const Request &request);
   Outcome onFsync(const Request &request);
   Outcome onRead(const Request &request);
   Outcome onWrite(const Request &request);
@@ -216,8 +211,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void fillAttr(const Inode &inode, fuse_attr *attr) const;
   void fillEntry(const Inode &inode, fuse_entry_out *entry) const;
   void settle(Inode &inode);
-  void closeFile(uint64_t ino, bool writer, bool directory);
-  void countOpen(Inode &inode, bool writer, bool directory);
+  void closeDirectory(uint64_t ino);
   bool withSlot(uint32_t slot, const std::function<void(const Request &)> &act);
   void countEntry(uint64_t ino, fuse_entry_out *entry);
   void rememberName(const Request &request, uint64_t ino);

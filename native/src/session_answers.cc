@@ -19,7 +19,6 @@ uint32_t Session::takeRequests(uint32_t *into, uint32_t count) {
 
 uint32_t Session::takeEvents(double *into, uint32_t triples) {
   jsAlive();
-  std::vector<uint64_t> released;
   uint32_t n = 0;
   {
     std::lock_guard<std::mutex> lock(eventMutex_);
@@ -33,13 +32,7 @@ uint32_t Session::takeEvents(double *into, uint32_t triples) {
       events_.pop_front();
       const double triple[3] = {double(int(event.type)), event.value, event.argument};
       memcpy(into + size_t(n++) * 3, triple, sizeof triple);
-      if (event.type == EventType::kReleased) released.push_back(uint64_t(event.value));
     }
-  }
-  if (!released.empty()) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    for (uint64_t ino : released)
-      if (Inode *inode = inodes_.find(ino)) inode->releasedTold = false;
   }
   return n;
 }
@@ -142,23 +135,6 @@ bool Session::replyAttr(uint32_t slot, uint64_t ino) {
   });
 }
 
-bool Session::replyOpen(uint32_t slot, uint64_t fh, uint32_t flags) {
-  OpenOut out{};
-  out.fh = fh;
-  out.open_flags = flags;
-  return withSlot(slot, [&](const Request &request) {
-    const bool directory = request.in->opcode == FUSE_OPENDIR;
-    const auto *in = request.body<fuse_open_in>();
-    const bool writer = !directory && in && (in->flags & O_ACCMODE) != O_RDONLY;
-    const uint64_t ino = request.in->nodeid;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      countOpen(inodes_.obtain(ino), writer, directory);
-    }
-    if (answer(request, &out, sizeof out) == ENOENT) closeFile(ino, writer, directory);
-  });
-}
-
 bool Session::replyCreate(uint32_t slot, uint64_t ino, uint64_t fh, uint32_t flags) {
   struct {
     fuse_entry_out entry;
@@ -170,15 +146,8 @@ bool Session::replyCreate(uint32_t slot, uint64_t ino, uint64_t fh, uint32_t fla
   bool sent = false;
   try {
     const bool mine = withSlot(slot, [&](const Request &request) {
-      const auto *in = request.body<fuse_create_in>();
-      const bool writer = in && (in->flags & O_ACCMODE) != O_RDONLY;
-      {
-        std::lock_guard<std::mutex> lock(mutex_);
-        countOpen(inodes_.obtain(ino), writer, false);
-      }
       rememberName(request, ino);
       sent = answer(request, &out, sizeof out) != ENOENT;
-      if (!sent) closeFile(ino, writer, false);
     });
     if (!sent) forget(ino, 1);
     return mine;

@@ -20,11 +20,12 @@ Outcome Session::onInit(const Request &request) {
   uint64_t offered = in->flags;
   if (offered & kInitExt) offered |= uint64_t(in->flags2) << 32;
   // Not asked for: WRITEBACK_CACHE (the kernel would own size and mtime), POSIX and FLOCK locks
-  // (they are kernel-local without), POSIX_ACL, SETXATTR_EXT, DONT_MASK, NO_OPEN.
-  uint64_t wanted = kInitAsyncRead | kInitAtomicTrunc | kInitBigWrites | kInitReaddirplus |
-                    kInitReaddirplusAuto | kInitAsyncDio | kInitParallelDirops | kInitMaxPages |
-                    kInitCacheSymlinks | kInitExplicitInvalData | kInitHandleKillprivV2 |
-                    kInitExt | kInitHasExpireOnly | kInitDirectIoAllowMmap;
+  // (they are kernel-local without), POSIX_ACL, SETXATTR_EXT, DONT_MASK, and ATOMIC_O_TRUNC: as
+  // there is no OPEN, the truncation has to come as a SETATTR.
+  uint64_t wanted = kInitAsyncRead | kInitBigWrites | kInitReaddirplus | kInitReaddirplusAuto |
+                    kInitAsyncDio | kInitParallelDirops | kInitMaxPages | kInitCacheSymlinks |
+                    kInitExplicitInvalData | kInitHandleKillprivV2 | kInitExt |
+                    kInitHasExpireOnly | kInitDirectIoAllowMmap;
   if (options_.requestTimeoutS > 0) wanted |= kInitRequestTimeout;
   const uint64_t flags = wanted & offered;
   out.max_readahead = 1u << 20;
@@ -63,12 +64,9 @@ Outcome Session::dispatch(const Request &request) {
       return onReaddir(request, true);
     case FUSE_RELEASEDIR:
       return onReleasedir(request);
-    case FUSE_OPEN:
-      return onOpen(request);
-    case FUSE_RELEASE:
-      return onRelease(request);
-    case FUSE_FLUSH:
-      return onFlush(request);
+    case FUSE_RELEASE:  // of what CREATE opened before the kernel first heard ENOSYS from OPEN
+      answer(request, nullptr, 0);
+      return Outcome::kAnswered;
     case FUSE_FSYNC:
     case FUSE_FSYNCDIR:
     case FUSE_SYNCFS:
@@ -105,7 +103,9 @@ Outcome Session::dispatch(const Request &request) {
     case FUSE_COPY_FILE_RANGE:
       return Outcome::kToJs;
     default:
-      // ACCESS (default_permissions), locks, IOCTL, POLL, BMAP, and what a newer kernel invents.
+      // OPEN and FLUSH: the kernel never asks them again, so that opening a cached file costs what
+      // it costs on a disk; who refers to an inode is what the lookup count says. ACCESS
+      // (default_permissions), locks, IOCTL, POLL, BMAP, and what a newer kernel invents.
       return answerError(request, ENOSYS);
   }
 }

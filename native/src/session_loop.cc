@@ -186,8 +186,7 @@ void Session::emit(EventType type, double value, double argument) {
   }
   // What only matters to the next commit waits for the next wake-up, at the latest the MARK of its
   // own bytes: a hop to JavaScript for every new file would cost more than the write.
-  const bool canWait = type == EventType::kDirtied || type == EventType::kReleased ||
-                       type == EventType::kOrphanGone;
+  const bool canWait = type == EventType::kDirtied || type == EventType::kOrphanGone;
   if (!canWait || ++eventsWaiting_ >= kMaxWaitingEvents) wakeJs();
 }
 

@@ -189,14 +189,20 @@ Outcome Session::onOpendir(const Request &request) {
     // A listing that the kernel cached earlier has cookies of a table that is gone: not kept.
     out.open_flags = kOpenCacheDir | (table->cacheGranted ? kOpenKeepCache : 0);
     table->cacheGranted = true;
-    countOpen(inodes_.obtain(request.in->nodeid), false, true);
+    table->handles++;
   }
-  if (answer(request, &out, sizeof out) == ENOENT) closeFile(request.in->nodeid, false, true);
+  if (answer(request, &out, sizeof out) == ENOENT) closeDirectory(request.in->nodeid);
   return Outcome::kAnswered;
 }
 
+void Session::closeDirectory(uint64_t ino) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  DirTable *table = dirs_.find(ino);
+  if (table && table->handles > 0 && --table->handles == 0 && table->stale) dirs_.drop(ino);
+}
+
 Outcome Session::onReleasedir(const Request &request) {
-  closeFile(request.in->nodeid, false, true);
+  closeDirectory(request.in->nodeid);
   answer(request, nullptr, 0);
   return Outcome::kAnswered;
 }

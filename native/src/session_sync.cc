@@ -140,4 +140,20 @@ void Session::answerSync(const SyncWaiters &waiters, int error) {
   }
 }
 
+int Session::takeSyncError(uint64_t ino) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Inode *inode = inodes_.find(ino);
+  if (!inode || !inode->local || !inode->local->file) return 0;
+  return std::exchange(inode->local->file->syncError, 0);
+}
+
+Outcome Session::onFsync(const Request &request) {
+  {
+    std::lock_guard<std::mutex> lock(syncMutex_);
+    syncWaiters_.emplace_back(request.in->unique, request.in->nodeid);
+  }
+  syncCv_.notify_one();
+  return Outcome::kAnswered;  // by the sync thread
+}
+
 }  // namespace pcfs

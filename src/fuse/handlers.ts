@@ -24,9 +24,8 @@ const FATTR = {
   killSuidGid: 2048
 } as const
 const WRITE_KILL_SUIDGID = 4
-const OPEN_KILL_SUIDGID = 1
 const O_EXCL = 0o200
-/** FOPEN_KEEP_CACHE | FOPEN_PARALLEL_DIRECT_WRITES. */
+/** FOPEN_KEEP_CACHE, as of what the kernel opens without asking, | FOPEN_PARALLEL_DIRECT_WRITES. */
 const FILE_OPEN_FLAGS = 0b10 | 0b1000000
 const S_IFREG = 0o100000
 
@@ -156,20 +155,6 @@ const link: Handler = (request, slot, { session, filesystem }) => {
   session.replyEntry(slot, ino)
 }
 
-/** Only with O_TRUNC, or when the inode is not known below. */
-const open: Handler = (request, slot, { session, filesystem }) => {
-  const { ino } = request
-  const O_TRUNC = 0o1000
-  if (request.u32(0) & O_TRUNC) {
-    if (request.u32(4) & OPEN_KILL_SUIDGID) filesystem.attributes.set(ino, { killSuidGid: true })
-    filesystem.content.truncate(ino, 0)
-    session.replyOpen(slot, 0, FILE_OPEN_FLAGS)
-    return
-  }
-  filesystem.directories.loadNode(ino)
-  session.resume(slot)
-}
-
 const loadDirectory: Handler = (request, slot, { session, filesystem }) => {
   const { ino } = request
   const load = (): void => {
@@ -263,7 +248,6 @@ export const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [OPCODE.rename, rename(8, () => 0)],
   [OPCODE.rename2, rename(16, (request) => request.u32(8))],
   [OPCODE.link, link],
-  [OPCODE.open, open],
   [OPCODE.read, read],
   [OPCODE.write, write],
   [OPCODE.statfs, statfs],

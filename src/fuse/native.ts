@@ -57,18 +57,16 @@ export const EVENT = {
   journalLow: 3,
   /** (ino) has nlink 0 and neither lookups nor opens any more: nothing can reach it. */
   orphanGone: 4,
-  /** (ino) last close of an inode that has dirty bytes. */
-  released: 5,
   /** (slot, unique) the caller was interrupted; answering EINTR is allowed, answering later too.
    * The slot may be another request's by now: compare `unique` with its header. */
-  interrupted: 6,
+  interrupted: 5,
   /** (0 unmounted | 1 aborted | 2 error, errno) no request will come any more; then `close`. */
-  ended: 7,
+  ended: 6,
   /**
    * (errno, fileId or 0 for the journal) a background sync failed: bytes may not survive power
    * loss.
    */
-  syncFailed: 8
+  syncFailed: 7
 } as const
 
 /** Kinds of byte ranges of an inode's local file. */
@@ -208,11 +206,10 @@ export interface Session extends ContentAccess {
   replyNegative(slot: number): boolean
   /** Answers GETATTR, SETATTR or STATX from the table. */
   replyAttr(slot: number, ino: number): boolean
-  /** Answers OPEN or OPENDIR of the request's inode and counts the open.
-   * @param openFlags FOPEN_* bits; for files KEEP_CACHE etc. are yours to say
-   * @param fh 0 is what native gives; comes back in READ, WRITE, RELEASE … */
-  replyOpen(slot: number, fh: number, openFlags: number): boolean
-  /** Answers CREATE and TMPFILE: as replyEntry (TMPFILE remembers no name) and replyOpen. */
+  /** Answers CREATE and TMPFILE as replyEntry does (TMPFILE remembers no name); opens are not
+   * counted: whoever has the file open keeps it looked up.
+   * @param fh comes back in READ, WRITE, FSYNC …
+   * @param openFlags FOPEN_* bits */
   replyCreate(slot: number, ino: number, fh: number, openFlags: number): boolean
   /** Answers with these bytes as they are (READ, READLINK, xattrs, STATFS, LSEEK …). */
   replyData(slot: number, data: Uint8Array): boolean
@@ -222,10 +219,10 @@ export interface Session extends ContentAccess {
   resume(slot: number): boolean
 
   /**
-   * Inserts or updates `count` inode records. Of an inode with local state (bound, dirty or open
-   * for writing) size, mtime, ctime, base and allocation stay, unless its
-   * flags have bit 0. Flags bit 1: it has no extended attributes, which is then answered natively.
-   * rdev is encoded as the kernel sends it in MKNOD.
+   * Inserts or updates `count` inode records. Of an inode with local state (bound or dirty) size,
+   * mtime, ctime, base and allocation stay, unless its flags have bit 0. Flags bit 1: it has no
+   * extended attributes, which is then answered natively. rdev is encoded as the kernel sends it in
+   * MKNOD.
    */
   putInodes(records: Uint8Array, count: number): void
   /** Writes the current record. @returns false: unknown */
@@ -244,7 +241,7 @@ export interface Session extends ContentAccess {
    */
   setBase(ino: number, baseEnd: number, baseEpoch: number): void
   /**
-   * Forgets the record (lookups and opens stay counted, so it may come back by putInodes) and its
+   * Forgets the record (lookups stay counted, so it may come back by putInodes) and its
    * local state. @returns false, and does nothing: it has dirty or frozen bytes and nlink > 0
    */
   dropInode(ino: number): boolean

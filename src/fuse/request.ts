@@ -16,7 +16,6 @@ export const OPCODE = {
   rmdir: 11,
   rename: 12,
   link: 13,
-  open: 14,
   read: 15,
   write: 16,
   statfs: 17,

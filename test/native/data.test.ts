@@ -1,5 +1,6 @@
 import { deepEqual, equal, ok, throws } from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import { ATTR, EVENT, RANGES } from '../../src/fuse/native.js'
@@ -180,36 +181,11 @@ await test('zeroing punches the local file and counts as written', async (t) => 
   throws(() => kernel.session.zeroRange(FILE, LIMIT, 10, LIMIT + 10, 6n), { code: 'ENXIO' })
 })
 
-await test('open and release are native; the last close of a dirty file is told', async (t) => {
+await test('opening and closing are left to the kernel; what CREATE opened is released', (t) => {
   const kernel = withFile(t)
-  const { errno, body } = kernel.open(FILE, 0)
-  equal(errno, 0)
-  equal(body.readBigUInt64LE(0), 0n)
-  equal(body.readUInt32LE(8), 2 | 32 | 64)
-  equal(kernel.open(FILE, 1).body.readUInt32LE(8), 2 | 64)
-  written(kernel, 0, Buffer.from('x'))
-  equal(kernel.call(OP.flush, FILE, Buffer.alloc(24)).errno, 0)
-  equal(kernel.release(FILE, 0).errno, 0)
-  kernel.work()
-  ok(!kernel.saw(EVENT.released))
-  equal(kernel.release(FILE, 1).errno, 0)
-  await kernel.event(EVENT.released, FILE)
-})
-
-await test('O_TRUNC comes to JavaScript; its open is counted', async (t) => {
-  const kernel = withFile(t)
-  kernel.onRequest = (slot) => {
-    kernel.session.truncate(FILE, 0, 1n)
-    kernel.session.replyOpen(slot, 0, 0)
-  }
-  const body = Buffer.alloc(8)
-  body.writeUInt32LE(0o1001, 0)
-  equal((await kernel.reply(kernel.send(OP.open, FILE, body))).errno, 0)
-  kernel.session.setAttr(FILE, ATTR.nlink, record({ ino: FILE, nlink: 0 }))
-  kernel.work()
-  ok(!kernel.saw(EVENT.orphanGone))
-  kernel.release(FILE, 1)
-  await kernel.event(EVENT.orphanGone, FILE)
+  equal(kernel.call(OP.open, FILE, Buffer.alloc(8)).errno, constants.errno.ENOSYS)
+  equal(kernel.call(OP.flush, FILE, Buffer.alloc(24)).errno, constants.errno.ENOSYS)
+  equal(kernel.call(OP.release, FILE, Buffer.alloc(24)).errno, 0)
 })
 
 await test('metadata from JavaScript does not overwrite local state unless forced', async (t) => {

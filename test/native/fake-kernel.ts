@@ -252,18 +252,6 @@ export class FakeKernel {
     return this.call(OP.write, ino, FakeKernel.writeBody(fileOffset, data, flags))
   }
 
-  open(ino: number, flags: number): Reply {
-    const body = Buffer.alloc(8)
-    body.writeUInt32LE(flags, 0)
-    return this.call(OP.open, ino, body)
-  }
-
-  release(ino: number, flags: number): Reply {
-    const body = Buffer.alloc(24)
-    body.writeUInt32LE(flags, 8)
-    return this.call(OP.release, ino, body)
-  }
-
   /** Waits for `event`. */
   async event(type: (typeof EVENT)[keyof typeof EVENT], value?: number): Promise<void> {
     await this.until(() => this.saw(type, value))

@@ -94,6 +94,13 @@ await test(
   }
 )
 
+await test('opening, reading and closing a cached file asks nobody', { skip }, async (t) => {
+  const script = `cd "$1"; echo x > f; cat $(yes f | head -500) | wc -l`
+  const result = await onMount(t, script)
+  equal(result.out, '500\n')
+  ok((result.stats['requests'] ?? 500) < 100)
+})
+
 await test('open files make unmount EBUSY; lazily it goes', { skip }, async (t) => {
   const result = await onMount(t, 'cd "$1"; echo x > f; (exec 3<f; sleep 2) > /dev/null 2>&1 &')
   match(result.unmount ?? '', /EBUSY/)

@@ -146,6 +146,19 @@ def record_locks(folder):
     os.close(fd)
 
 
+@case('fcntl locks go with the first close of the file by their process')
+def locks_until_close(folder):
+    path = put(f'{folder}/f', bytes(100))
+    fd, another = os.open(path, os.O_RDWR), os.open(path, os.O_RDONLY)
+    fcntl.lockf(fd, fcntl.LOCK_EX)
+    os.close(another)
+
+    def other():
+        fcntl.lockf(os.open(path, os.O_RDWR), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    joined([forked(other)])
+    os.close(fd)
+
+
 @case('open file description locks belong to the description')
 def description_locks(folder):
     path = put(f'{folder}/f', bytes(100))

@@ -27,7 +27,6 @@ async function withColdFile(t: Test, blocks: number): Promise<{ volume: TestVolu
   for (let at = 0; at < blocks; at++) {
     await volume.kernel.write(ino, at * BLOCK, Buffer.alloc(BLOCK, at + 1))
   }
-  await volume.kernel.release(ino, 2)
   await volume.evict()
   isCold = true
   return { volume, ino }

@@ -52,7 +52,7 @@ export class ModelRun {
       this.#states.push(this.reference.copy())
     }
     await this.check('at the end')
-    await this.#posix.closeAll()
+    this.#posix.closeAll()
     this.volume.kernel.forgetAll()
   }
 
@@ -79,7 +79,7 @@ export class ModelRun {
         if (!this.#posix.hasHandles) volume.kernel.forgetAll()
         return
       case 'remount':
-        await this.#posix.closeAll()
+        this.#posix.closeAll()
         await volume.remount()
         break
       case 'crash':

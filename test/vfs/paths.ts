@@ -20,11 +20,8 @@ export async function write(
     await kernel.setattr(ino, { 16: 0 }, { 0: SIZE })
   } catch {
     ino = (await kernel.create(dir, name, 0o644)).ino
-    await kernel.release(ino, 2)
   }
-  await kernel.open(ino, 2)
   if (text.length > 0) await kernel.write(ino, 0, Buffer.from(text))
-  await kernel.release(ino, 2)
 }
 
 /** The directory and the name of a path. */

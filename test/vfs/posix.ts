@@ -7,7 +7,6 @@ import { dataOf, type Op } from './operations.js'
 import type { Result } from './reference.js'
 import type { Attr, TestKernel } from './test-kernel.js'
 
-const O_RDWR = 2
 const KIND = 0o170000
 const DIR = 0o040000
 const LINK = 0o120000
@@ -76,11 +75,11 @@ export class Posix {
       }
       case 'open': {
         const { ino } = await this.#file(op.path)
-        await this.kernel.open(ino, O_RDWR)
         return this.#keep(op.handle, { ino, linkable: false })
       }
       case 'close':
-        await this.#release(op.handle, this.#handle(op.handle))
+        this.#handle(op.handle)
+        this.#handles.delete(op.handle)
         return null
       default:
         return this.#content(op)
@@ -125,10 +124,7 @@ export class Posix {
     if (await this.#find(dir, name)) throw new FsError('EEXIST')
     if (op.op === 'mkdir') await this.kernel.mkdir(dir.ino, name, op.mode & 0o1777)
     else if (op.op === 'symlink') await this.kernel.symlink(dir.ino, name, op.target)
-    else {
-      const { ino } = await this.kernel.create(dir.ino, name, op.mode)
-      await this.kernel.release(ino, O_RDWR)
-    }
+    else await this.kernel.create(dir.ino, name, op.mode)
     return null
   }
 
@@ -195,16 +191,9 @@ export class Posix {
     return (await this.kernel.read(ino, at, length)).toString('latin1')
   }
 
-  async #keep(handle: number, opened: Handle): Promise<Result> {
-    const old = this.#handles.get(handle)
+  #keep(handle: number, opened: Handle): Result {
     this.#handles.set(handle, opened)
-    if (old) await this.kernel.release(old.ino, O_RDWR)
     return null
-  }
-
-  async #release(handle: number, opened: Handle): Promise<void> {
-    this.#handles.delete(handle)
-    await this.kernel.release(opened.ino, O_RDWR)
   }
 
   #handle(handle: number): Handle {
@@ -218,8 +207,8 @@ export class Posix {
     return this.#handles.size > 0
   }
 
-  async closeAll(): Promise<void> {
-    for (const [handle, opened] of this.#handles) await this.#release(handle, opened)
+  closeAll(): void {
+    this.#handles.clear()
   }
 
   async #find(dir: Attr, name: string): Promise<Attr | null> {

@@ -239,14 +239,6 @@ export class TestKernel {
     await this.call(OP.rename2, from[0], body)
   }
 
-  async open(ino: number, flags: number): Promise<void> {
-    await this.call(OP.open, ino, fields(8, {}, { 0: flags }))
-  }
-
-  async release(ino: number, flags: number): Promise<void> {
-    await this.call(OP.release, ino, fields(24, {}, { 8: flags }))
-  }
-
   static writeBody(fileOffset: number, data: Uint8Array, flags = 0): Buffer {
     return Buffer.concat([fields(40, { 8: fileOffset }, { 16: data.length, 20: flags }), data])
   }
