@@ -11,7 +11,7 @@ import { keyBytes, toCoreKey } from '../format/group-keys.js'
 import type { DeviceKeys } from '../keys/identity.js'
 import type { Keyring } from '../keys/keyring.js'
 import { grantOf, signGrant } from '../keys/record-signing.js'
-import { POLL_MS, type PairingSwarm } from './invite.js'
+import { POLL_MS, type PairingSwarm, closeSoon } from './invite.js'
 import { type Verdict, decodeCode, decodeOffer, digitsOf } from './pairing-format.js'
 import { encodeRequest, rendezvousKey } from './pairing-format.js'
 import { hearVerdict } from './verdict.js'
@@ -68,7 +68,7 @@ export async function openCandidacy(options: CandidacyOptions): Promise<Candidac
   const witness = signGrant(grant, keys.signing)
   const request = encodeRequest({ grant, witness, name: deviceName })
   const pairing = new BlindPairing(swarm, { poll: POLL_MS })
-  const close = (): Promise<void> => pairing.close()
+  const close = (): Promise<void> => closeSoon(pairing)
   try {
     const question = { invite: code.invite, userData: request }
     const offer = options.offer ?? (await ask(pairing, question, options))
@@ -95,7 +95,7 @@ export async function openCandidacy(options: CandidacyOptions): Promise<Candidac
       close
     }
   } catch (error) {
-    await close().catch(() => undefined)
+    await close()
     throw error
   }
 }

@@ -27,6 +27,8 @@ import { randomBytes } from 'node:crypto'
 export const INVITE_MS = 15 * 60 * 1000
 /** How often the DHT is asked where the two do not meet directly, ms. */
 export const POLL_MS = 10_000
+/** How long a close waits for look-ups that are under way, ms; each may take many seconds. */
+const CLOSE_MS = 300
 /** How long an announcement is waited for, ms; without a DHT that answers it never comes. */
 const ANNOUNCED_MS = 3000
 /** How long the joiner can still hear what became of it, ms: several looks at the DHT. */
@@ -198,7 +200,7 @@ export class Invite {
     clearTimeout(this.#lingering)
     // A joiner that is connected and waits gets the verdict out of this turn.
     await nextTurn()
-    await this.#pairing.close().finally(this.#onClosed)
+    await closeSoon(this.#pairing).finally(this.#onClosed)
   }
 
   async #onRequest(request: BlindPairing.MemberRequest): Promise<void> {
@@ -238,6 +240,12 @@ export class Invite {
       return null // it does not know the code
     }
   }
+}
+
+/** Closes a pairing; what then still waits for the DHT ends with the swarm. */
+export async function closeSoon(pairing: BlindPairing): Promise<void> {
+  const closed = pairing.close().catch(() => undefined)
+  await Promise.race([closed, sleep(CLOSE_MS, undefined, { ref: false })])
 }
 
 function over(): FsError {

@@ -169,7 +169,7 @@ await test('a joiner is told when nobody decides in time, or the invite is taken
   t.same(await verdict, { kind: 'over' })
   const open = await invite(here)
   const waiting = await ask(here, open.code)
-  await open.close()
+  open.end({ kind: 'over' })
   t.same(await waiting.verdict, { kind: 'over' })
 })
 
