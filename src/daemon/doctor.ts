@@ -30,7 +30,7 @@ export async function examineOutside(root: string, isRunning: boolean): Promise<
     examineHome(paths),
     await examineKeyring(paths),
     examineState(paths),
-    examineFuse(),
+    ...(await examineFuse(paths)),
     ...(await examineMounts(root, isRunning)),
     examineDisk(root)
   ]
@@ -93,7 +93,16 @@ function examineState({ state }: HomePaths): Finding {
   }
 }
 
-function examineFuse(): Finding {
+async function examineFuse({ keyring }: HomePaths): Promise<Finding[]> {
+  const role = await openKeyring(keyring).then(
+    (open) => open.role,
+    () => null
+  )
+  // A blind device mounts nothing.
+  return role === 'blind' ? [] : [examineMounting()]
+}
+
+function examineMounting(): Finding {
   try {
     checkFuse(false)
     return ok('fuse', 'mounts are possible')

@@ -67,6 +67,7 @@ t.test('a blind device mounts nothing, holds all, reads nothing and hands it on'
   t.match(await box.pcfs(['mount', box.mount]), { code: 0, stdout: /runs already/ })
   t.match(await box.pcfs(['device', 'invite']), { code: 12, stderr: /ask a personal one/ })
   t.equal((await devicesOf(box)).length, 2)
+  t.match(await box.pcfs(['doctor']), { code: 0, stdout: /holds \d+ of \d+ blocks/ })
   const phone = await joinByCode(t, laptop, ['--name', 'phone'])
   await succeed(laptop.pcfs(['stop']))
   await succeed(phone.pcfs(['mount', phone.mount]))
