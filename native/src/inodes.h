@@ -22,6 +22,8 @@ static_assert(sizeof(InodeRecord) == 112);
 constexpr uint32_t kRecordForce = 1;
 // The node has no extended attribute, so that the question each first write asks stays native.
 constexpr uint32_t kRecordPlain = 2;
+// A write to it is EROFS.
+constexpr uint32_t kRecordReadOnly = 4;
 
 // Bits of setAttr's mask.
 enum AttrMask : uint32_t {

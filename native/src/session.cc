@@ -144,7 +144,7 @@ void Session::putInodes(const uint8_t *records, size_t count) {
     if (record.ino == 0) fail(EINVAL, "inode 0");
     Inode &inode = inodes_.obtain(record.ino);
     const bool force = (record.flags & kRecordForce) != 0;
-    record.flags &= kRecordPlain;
+    record.flags &= kRecordPlain | kRecordReadOnly;
     if (inode.known && inode.hasLocalState() && !force) {
       record.size = inode.record.size;
       record.mtimeNs = inode.record.mtimeNs;

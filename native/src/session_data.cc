@@ -122,6 +122,7 @@ Outcome Session::onWrite(const Request &request) {
   for (;;) {
     inode = inodes_.findKnown(request.in->nodeid);
     if (!inode) return Outcome::kToJs;
+    if (inode->record.flags & kRecordReadOnly) return answerError(request, EROFS);
     if ((in->write_flags & FUSE_WRITE_KILL_SUIDGID) && needsKillSuid(inode->record.mode))
       return Outcome::kToJs;
     if (!journal_.hasRoom(sizeof(WriteEntry))) return Outcome::kToJs;

@@ -4,6 +4,7 @@ import { Failure } from '../control/failure.js'
 import { VERSION } from '../daemon/version.js'
 import { conflictsCommand } from './commands/conflicts.js'
 import { deviceCommand } from './commands/device.js'
+import { attachCommand, detachCommand } from './commands/attach.js'
 import { doctorCommand } from './commands/doctor.js'
 import { initCommand } from './commands/init.js'
 import { mountCommand } from './commands/mount.js'
@@ -28,6 +29,8 @@ async function main(args: readonly string[]): Promise<void> {
     .command(flushCommand)
     .command(deviceCommand)
     .command(conflictsCommand)
+    .command(attachCommand)
+    .command(detachCommand)
     .command(doctorCommand)
     .command(serviceCommand)
     .completion('completion', 'Print a completion script for bash or zsh')

@@ -44,6 +44,20 @@ export interface StatusReport {
   readonly uptimeS: number
 }
 
+/** A foreign drive that is shown in the tree. */
+export interface AttachedReport {
+  /** Of the drive, hexadecimal. */
+  readonly key: string
+  /** In the tree. */
+  readonly path: string
+  /** False while its directory is not there, or something of the tree has its name. */
+  readonly isShown: boolean
+  /** Length of the drive's `db` core; 0: nothing was heard of it yet. */
+  readonly version: number
+  /** Peers that have the drive and are connected. */
+  readonly peers: number
+}
+
 /** One thing that `doctor` looked at. */
 export interface Finding {
   /** Stable name of the check, for example `keyring`. */
@@ -152,6 +166,17 @@ interface Shapes {
   }
   inviteCancel: { args: { readonly code: string }; result: Nothing }
   conflicts: { args: Nothing; result: { readonly conflicts: readonly ConflictReport[] } }
+  attach: {
+    /** Key in hexadecimal; path in the tree, null = `/Attached/` and the key's first digits. */
+    args: { readonly key: string; readonly path: string | null }
+    result: AttachedReport
+  }
+  /** Key in hexadecimal, or path in the tree. */
+  detach: {
+    args: { readonly which: string }
+    result: { readonly key: string; readonly path: string }
+  }
+  attached: { args: Nothing; result: { readonly attached: readonly AttachedReport[] } }
 }
 
 /** Name of an operation. */
@@ -174,6 +199,9 @@ export type ResultOf<K extends OperationName> = Shapes[K]['result']
  * - `inviteAnswered`: waits for the device that asks; `inviteConfirm`: admits it if these are its
  *   digits, else the invitation is over; `inviteCancel`: takes it back
  * - `conflicts`: copies that wait for a person
+ * - `attach`: shows a foreign drive in the tree, and gives it some seconds to be found
+ * - `detach`: takes it out again
+ * - `attached`: what is attached
  */
 export type Operations = {
   readonly [K in OperationName]: (args: ArgumentsOf<K>, call: Call) => Promise<ResultOf<K>>
@@ -202,7 +230,10 @@ const PARSERS: { readonly [K in OperationName]: (fields: Fields) => ArgumentsOf<
   inviteAnswered: (fields) => ({ code: text(fields, 'code') }),
   inviteConfirm: (fields) => ({ code: text(fields, 'code'), digits: text(fields, 'digits') }),
   inviteCancel: (fields) => ({ code: text(fields, 'code') }),
-  conflicts: () => ({})
+  conflicts: () => ({}),
+  attach: (fields) => ({ key: text(fields, 'key'), path: pathOrNull(fields, 'path') }),
+  detach: (fields) => ({ which: text(fields, 'which') }),
+  attached: () => ({})
 }
 
 /** Whether there is an operation of that name. */

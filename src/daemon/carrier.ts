@@ -108,7 +108,10 @@ class Carrier implements Filesystem {
       invite: () => Promise.reject(refusal('does not invite')),
       inviteAnswered: () => Promise.reject(refusal('does not invite')),
       inviteConfirm: () => Promise.reject(refusal('does not invite')),
-      inviteCancel: () => Promise.resolve({})
+      inviteCancel: () => Promise.resolve({}),
+      attach: () => Promise.reject(refusal('has no tree to attach to')),
+      detach: () => Promise.reject(refusal('has no tree to attach to')),
+      attached: () => Promise.resolve({ attached: [] })
     }
   }
 

@@ -6,6 +6,7 @@ import type { Alarm } from '../base/alarms.js'
 import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
 import type { Call, Finding, Operations, StatusReport } from '../control/operations.js'
+import type { AttachOperations } from './attachments.js'
 import type { DaemonConfig } from './config.js'
 import type { DeviceOperations } from './device-operations.js'
 import type { FaultPlan } from './fault-point.js'
@@ -41,7 +42,9 @@ export interface FilesystemStatus {
 }
 
 /** Operations that a filesystem carries out by itself. */
-export type FilesystemOperations = DeviceOperations & Pick<Operations, 'conflicts'>
+export type FilesystemOperations = DeviceOperations &
+  AttachOperations &
+  Pick<Operations, 'conflicts'>
 
 /** A mounted filesystem. */
 export interface Filesystem {

@@ -4,6 +4,8 @@
  *     keyring        secrets, 0600
  *     store/         the Corestore                    index/    LMDB
  *     journal/       what was promised, in segments   spool/    content as plain local files
+ *     attached/      what was read of attached drives
+ *     attached.json  which drives are attached, and where
  *     state.json     what must be known before the store is opened
  *     lock           held by the one process that has the home open
  *     control.sock   the operator's door              log, log.1, log.stderr
@@ -24,6 +26,8 @@ export interface HomePaths {
   readonly index: string
   readonly journal: string
   readonly spool: string
+  readonly attached: string
+  readonly attachments: string
   readonly state: string
   readonly lock: string
   readonly log: string
@@ -50,6 +54,8 @@ export function pathsOf(root: string): HomePaths {
     index: at('index'),
     journal: at('journal'),
     spool: at('spool'),
+    attached: at('attached'),
+    attachments: at('attached.json'),
     state: at('state.json'),
     lock: at('lock'),
     log: at('log'),
@@ -84,7 +90,8 @@ export function createHome(root: string, by: 'init' | 'join'): HomePaths {
     })
   }
   // What an init or a join that was killed has left behind is made again.
-  const known = new Set(['store', 'index', 'journal', 'spool', 'state.json', 'lock', 'joining'])
+  const directories = ['store', 'index', 'journal', 'spool', 'attached']
+  const known = new Set([...directories, 'state.json', 'lock', 'joining'])
   const stranger = readdirSync(root).find(
     (name) => !known.has(name) && !name.startsWith('keyring.') && name !== basename(byCodeAlone)
   )
@@ -130,10 +137,11 @@ function checkOwner(root: string): void {
 /** Makes what is missing of a home's directories. */
 export function makeDirectories(root: string): HomePaths {
   const paths = pathsOf(root)
-  for (const directory of [paths.store, paths.index, paths.journal, paths.spool]) {
+  const { store, index, journal, spool, attached } = paths
+  for (const directory of [store, index, journal, spool, attached]) {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
   }
-  for (const directory of [paths.store, paths.index]) {
+  for (const directory of [store, index, attached]) {
     const tag = join(directory, 'CACHEDIR.TAG')
     if (statSync(tag, { throwIfNoEntry: false }) === undefined) writeFileSync(tag, CACHE_TAG)
   }

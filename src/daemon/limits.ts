@@ -11,6 +11,8 @@ const DAY_MS = 24 * 60 * 60 * 1000
 export interface Limits {
   readonly history: HistoryLimits
   readonly cacheBudgetBytes: number
+  /** Content of each attached drive. */
+  readonly attachedBytes: number
   readonly background: BackgroundLimits
 }
 
@@ -36,8 +38,8 @@ const BACKGROUND_BYTES = 256 * 1024 * 1024
 
 /**
  * The bounds of a home: history 10 % of its disk and 30 days of running time, cache the smaller of
- * 4 GiB and 10 %, background readers 256 MiB an hour. `PCFS_HISTORY_BYTES`, `PCFS_HISTORY_MS`,
- * `PCFS_CACHE_BYTES`, `PCFS_BACKGROUND_BYTES` and `PCFS_BACKGROUND_READERS` (names separated by
+ * 4 GiB and 10 %, each attached drive the smaller of 1 GiB and 2.5 %, background readers 256 MiB an
+ * hour. `PCFS_HISTORY_BYTES`, `PCFS_HISTORY_MS`, `PCFS_CACHE_BYTES`, `PCFS_ATTACHED_BYTES`, `PCFS_BACKGROUND_BYTES` and `PCFS_BACKGROUND_READERS` (names separated by
  * commas) say otherwise.
  * @param home the disk that counts
  */
@@ -50,6 +52,7 @@ export function limitsOf(home: string, env: Environment): Limits {
       keepRunMs: numberOf(env['PCFS_HISTORY_MS'], 30 * DAY_MS)
     },
     cacheBudgetBytes: numberOf(env['PCFS_CACHE_BYTES'], Math.min(4 * GIB, tenth)),
+    attachedBytes: numberOf(env['PCFS_ATTACHED_BYTES'], Math.min(GIB, tenth / 4)),
     background: {
       names: new Set(env['PCFS_BACKGROUND_READERS']?.split(',') ?? BACKGROUND_READERS),
       hourlyBytes: numberOf(env['PCFS_BACKGROUND_BYTES'], BACKGROUND_BYTES)

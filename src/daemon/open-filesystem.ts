@@ -9,10 +9,12 @@ import type { Clock } from '../base/clock.js'
 import { Failure } from '../control/failure.js'
 import type { Finding } from '../control/operations.js'
 import { toGenerationNumber } from '../format/ids.js'
+import { AttachedHandlers } from '../fuse/attached-handlers.js'
 import { Dispatcher } from '../fuse/dispatcher.js'
 import { loadNative, type Native, type Session } from '../fuse/native.js'
 import { Index } from '../union/index-store.js'
 import { Filesystem as Vfs } from '../vfs/filesystem.js'
+import { Attachments } from './attachments.js'
 import { ConflictNotice, listConflicts } from './conflicts.js'
 import { deviceOperations, tellAdmission } from './device-operations.js'
 import { Devices } from './devices.js'
@@ -47,6 +49,7 @@ interface Parts {
   readonly alarms: Alarms
   readonly devices: Devices
   readonly lastSeen: LastSeen
+  readonly attachments: Attachments
 }
 
 /** A mounted filesystem; see `filesystem.ts`. */
@@ -57,9 +60,10 @@ class MountedFilesystem implements Filesystem {
     private readonly parts: Parts,
     private readonly stack: CloseStack
   ) {
-    const { store, devices, lastSeen, vfs } = parts
+    const { store, devices, lastSeen, vfs, attachments } = parts
     this.operations = {
       ...deviceOperations({ store, known: () => devices.known, lastSeen }),
+      ...attachments.operations,
       conflicts: async (_, { signal }) => ({
         conflicts: await listConflicts(vfs.volume.parts.index, signal)
       })
@@ -156,7 +160,7 @@ function mountSession(native: Native, options: FilesystemOptions, onWork: () => 
 
 function makeVfs(
   options: FilesystemOptions,
-  parts: Omit<Parts, 'vfs'> & { index: Index; notice: ConflictNotice }
+  parts: Omit<Parts, 'vfs' | 'attachments'> & { index: Index; notice: ConflictNotice }
 ): Vfs {
   const { native, session, store, info, index, alarms, devices } = parts
   const { home, config, log, fault } = options
@@ -186,6 +190,27 @@ function makeVfs(
     log,
     fault
   })
+}
+
+function attach(parts: {
+  readonly options: FilesystemOptions
+  readonly session: Session
+  readonly vfs: Vfs
+  readonly dispatcher: Dispatcher
+}): Attachments {
+  const { options, session, vfs, dispatcher } = parts
+  const { home, log, config } = options
+  const attachments = new Attachments({
+    home,
+    vfs,
+    network: config.network,
+    keepBytes: limitsOf(home.root, process.env).attachedBytes,
+    nowMs: () => Date.now(),
+    log
+  })
+  const { foreign, grafts } = attachments
+  dispatcher.attached = new AttachedHandlers({ session, foreign, grafts })
+  return attachments
 }
 
 /** The fault points inside of native code; all others are JavaScript's. */
@@ -250,6 +275,8 @@ export const openFilesystem: OpenFilesystem = async (options) =>
     stack.push(() => vfs.close())
     devices.start(vfs)
     stack.push(() => devices.close())
+    const attachments = attach({ options, session, vfs, dispatcher })
+    stack.push(() => attachments.close())
     dispatcher.serve()
-    return new MountedFilesystem({ ...parts, vfs }, stack)
+    return new MountedFilesystem({ ...parts, vfs, attachments }, stack)
   })

@@ -6,6 +6,7 @@ import { constants } from 'node:os'
 import { errnoOf } from '../base/errors.js'
 import type { Logger } from '../base/log.js'
 import type { Filesystem } from '../vfs/filesystem.js'
+import type { AttachedHandlers } from './attached-handlers.js'
 import { HANDLERS, type HandlerContext } from './handlers.js'
 import { EVENT, type Session } from './native.js'
 import { RequestView } from './request.js'
@@ -25,6 +26,8 @@ export interface DispatcherParts {
 
 /** See the file's head. */
 export class Dispatcher {
+  /** Asked first; set by who attaches drives. */
+  attached: AttachedHandlers | null = null
   #filesystem: Filesystem | null = null
   #serving = false
   readonly #view: RequestView
@@ -112,8 +115,9 @@ export class Dispatcher {
     }
     const context: HandlerContext = { session: this.parts.session, filesystem, now: this.parts.now }
     try {
-      const done = handler(request, slot, context)
-      if (done) done.catch((error: unknown) => this.#fail(slot, error))
+      const isAttached = this.attached?.serve(request, slot) ?? false
+      const done = isAttached === false ? handler(request, slot, context) : isAttached
+      if (done instanceof Promise) done.catch((error: unknown) => this.#fail(slot, error))
     } catch (error) {
       this.#fail(slot, error)
     }

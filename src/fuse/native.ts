@@ -221,8 +221,8 @@ export interface Session extends ContentAccess {
   /**
    * Inserts or updates `count` inode records. Of an inode with local state (bound or dirty) size,
    * mtime, ctime, base and allocation stay, unless its flags have bit 0. Flags bit 1: it has no
-   * extended attributes, which is then answered natively. rdev is encoded as the kernel sends it in
-   * MKNOD.
+   * extended attributes, which is then answered natively. Flags bit 2: a write is EROFS. rdev is
+   * encoded as the kernel sends it in MKNOD.
    */
   putInodes(records: Uint8Array, count: number): void
   /** Writes the current record. @returns false: unknown */

@@ -138,6 +138,8 @@ declare module 'hypercore' {
         }
       }
     }
+    /** Asks the peers for a newer length. @returns whether there was one */
+    update(options: { readonly wait: boolean }): Promise<boolean>
     getUserData(key: string): Promise<Buffer | null>
     setUserData(key: string, value: Buffer): Promise<void>
     ready(): Promise<void>
@@ -234,7 +236,8 @@ declare module 'hyperbee' {
     interface Options {
       readonly keyEncoding: 'binary' | 'utf-8'
       readonly valueEncoding: 'binary' | 'json'
-      readonly extension: false
+      /** Default: peers may be asked for all blocks of a walk at once. */
+      readonly extension?: false
       /** false: a put of what is there already appends nothing. */
       readonly alwaysDuplicate?: boolean
       readonly metadata?: { readonly contentFeed: Buffer }
@@ -250,6 +253,8 @@ declare module 'hyperbee' {
       readonly timeout?: number
       /** Every block that the walk touches, before it is read. */
       readonly onseq?: (seq: number) => void
+      /** false: rejects with code BLOCK_NOT_AVAILABLE instead of asking peers. */
+      readonly wait?: boolean
     }
     interface StreamOptions extends GetOptions {
       /** -1: all */
@@ -293,21 +298,64 @@ declare module 'hyperbee' {
   export = Hyperbee
 }
 
+declare module 'hyperblobs' {
+  import type Hypercore from 'hypercore'
+  namespace Hyperblobs {
+    interface Blob {
+      readonly byteOffset: number
+      readonly blockOffset: number
+      readonly blockLength: number
+      readonly byteLength: number
+      /** The blocks hold a list of the content's blocks. */
+      readonly blockMap?: true
+    }
+    interface ReadOptions extends Hypercore.GetOptions {
+      readonly start: number
+      readonly length: number
+    }
+  }
+  class Hyperblobs {
+    readonly core: Hypercore
+    createReadStream(blob: Hyperblobs.Blob, options: Hyperblobs.ReadOptions): AsyncIterable<Buffer>
+    /** Of the content, which a list of blocks does not say. */
+    getByteLength(blob: Hyperblobs.Blob): Promise<number>
+  }
+  export = Hyperblobs
+}
+
 declare module 'hyperdrive' {
   import type Corestore from 'corestore'
+  import type Hyperblobs from 'hyperblobs'
+  import type Hypercore from 'hypercore'
   namespace Hyperdrive {
     interface Entry {
       readonly key: string
       readonly value: { readonly executable: boolean; readonly linkname: string | null }
     }
   }
-  /** Used by tests only: what a stock reader sees. */
   class Hyperdrive {
-    constructor(store: Corestore, key: Buffer)
+    constructor(store: Corestore, key?: Buffer)
+    readonly key: Buffer
+    readonly discoveryKey: Buffer
+    /** Of the `db`. */
+    readonly core: Hypercore
+    /** null: its key was not read yet. */
+    readonly blobs: Hyperblobs | null
     ready(): Promise<void>
+    /** Waits for the key, for ever. */
+    getBlobs(): Promise<Hyperblobs | null>
     list(folder: string): AsyncIterable<Hyperdrive.Entry>
     entry(path: string): Promise<Hyperdrive.Entry | null>
     get(path: string): Promise<Buffer | null>
+    put(
+      path: string,
+      content: Buffer,
+      options?: { readonly executable?: boolean }
+    ): Promise<unknown>
+    del(path: string): Promise<unknown>
+    /** Lets go of the content, not of the entry. */
+    clear(path: string): Promise<unknown>
+    symlink(path: string, target: string): Promise<unknown>
     createReadStream(
       path: string,
       range: { readonly start: number; readonly end: number }

@@ -85,13 +85,14 @@ declare module 'hyperswarm' {
     }
     interface Options {
       readonly dht: HyperDHT
-      readonly keyPair: HyperDHT.KeyPair
+      /** Default: a new one. */
+      readonly keyPair?: HyperDHT.KeyPair
       /** true refuses */
-      readonly firewall: (remotePublicKey: Buffer) => boolean
-      readonly relayThrough: (isForced: boolean) => Buffer | null
-      readonly maxPeers: number
+      readonly firewall?: (remotePublicKey: Buffer) => boolean
+      readonly relayThrough?: (isForced: boolean) => Buffer | null
+      readonly maxPeers?: number
       /** Attempts at a time. */
-      readonly maxParallel: number
+      readonly maxParallel?: number
     }
     interface Discovery {
       /** Announces and looks up again; never rejects. */
@@ -109,6 +110,8 @@ declare module 'hyperswarm' {
       topic: Buffer,
       options: { readonly server: boolean; readonly client: boolean }
     ): Hyperswarm.Discovery
+    /** Resolves when all searches and the calls that follow from them are over. */
+    flush(): Promise<boolean>
     listen(): Promise<unknown>
     suspend(): Promise<void>
     resume(): Promise<void>

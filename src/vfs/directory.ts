@@ -44,6 +44,7 @@ export class Directories {
       at += 10 + name.length
     }
     this.volume.parts.plane.putDir(ino, packed, children.length, this.#parentOf(ino))
+    this.volume.grafts.showIn(ino)
     if (this.#loaded.size < LOADED_LIMIT) this.#loaded.add(ino)
   }
 

@@ -145,6 +145,7 @@ export class Merger {
     else plane.removeDirent(parent, bytes)
     if (after && after.dtype === S_IFDIR >> 12) plane.setParent(after.ino, parent)
     plane.invalidateEntry(parent, bytes)
+    this.volume.grafts.noteName(parent, name)
   }
 }
 

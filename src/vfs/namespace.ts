@@ -367,9 +367,11 @@ export class Namespace {
 
   #showDirent(at: At, dirent: Dirent): void {
     this.volume.parts.plane.addDirent(at.parent, nameBytes(at.name), dirent.ino, dirent.dtype)
+    this.volume.grafts.noteName(at.parent, at.name)
   }
 
   #hideDirent(at: At): void {
     this.volume.parts.plane.removeDirent(at.parent, nameBytes(at.name))
+    this.volume.grafts.noteName(at.parent, at.name)
   }
 }

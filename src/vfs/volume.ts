@@ -10,6 +10,7 @@ import { encodeChanges, encodedLength, type Change } from '../union/changes.js'
 import type { Index } from '../union/index-store.js'
 import type { MergeTables } from '../union/merge-tables.js'
 import { readSafe, type Row } from '../union/row.js'
+import { Grafts } from './grafts.js'
 import type { Journal } from './journal.js'
 import type { LocalFiles } from './local-files.js'
 import { ATTR, RANGES, type Binding, type DataPlane } from './plane.js'
@@ -71,6 +72,8 @@ export interface VolumeParts {
 export class Volume {
   /** Nodes without a name that are still open (unlinked, or made by O_TMPFILE). */
   readonly orphans = new Map<number, Row>()
+  /** Where foreign drives are shown. */
+  readonly grafts = new Grafts(this)
   readonly #scratch = Buffer.alloc(112)
 
   constructor(readonly parts: VolumeParts) {}

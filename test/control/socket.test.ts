@@ -47,7 +47,10 @@ const OPERATIONS: Operations = {
   inviteAnswered: async () => ({ name: 'phone', role: 'personal' }),
   inviteConfirm: async () => ({ name: 'phone', role: 'personal' }),
   inviteCancel: async () => ({}),
-  conflicts: async () => ({ conflicts: [] })
+  conflicts: async () => ({ conflicts: [] }),
+  attach: async ({ key }) => ({ key, path: '/there', isShown: true, version: 1, peers: 1 }),
+  detach: async ({ which }) => ({ key: which, path: '/there' }),
+  attached: async () => ({ attached: [] })
 }
 
 async function listen(t: Test, home: string, more: Partial<Operations> = {}): Promise<void> {

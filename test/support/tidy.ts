@@ -21,6 +21,7 @@ const ROWS: Readonly<Record<string, number>> = {
   store: 2,
   object: 2,
   keys: 2,
+  attach: 3,
   generation: 3,
   group: 3,
   swarm: 3,
