@@ -1,7 +1,7 @@
 /**
- * A foreign drive's flat keys as a tree. What comes out is safe to show, whatever its writer put in:
- * names are names of a directory, sizes are sizes of a file, links stay within the drive. What can
- * not be shown so is left out.
+ * A foreign drive's flat keys as a tree. What comes out is safe to show, whatever its writer put
+ * in: names are names of a directory, sizes are sizes of a file, links stay within the drive. What
+ * can not be shown so is left out.
  *
  * A path may be a file and a directory at once, for a drive has no directories of its own: then it
  * is shown as the directory.
