@@ -56,7 +56,8 @@ export function makePlayground(t: Test, base: Readonly<Record<string, string>> =
   }
   t.teardown(async () => {
     await pcfs(['stop', '--lazy'])
-    rmSync(directory, { recursive: true, force: true })
+    // The supervisor may write its last line meanwhile.
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10 })
   })
   return { directory, home, mount: join(directory, 'm'), pcfs, json }
 }
