@@ -1,4 +1,4 @@
-// runner: timeout=300
+// runner: timeout=600
 /** Joining where something is in the way: a home, a kill, no network, nobody there. */
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'

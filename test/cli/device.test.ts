@@ -1,4 +1,4 @@
-// runner: timeout=300
+// runner: timeout=600
 /** Inviting, as a person does it, on a private DHT: who is admitted, and what both sides see. */
 import t from 'tap'
 import { waitFor } from '../support/process.js'

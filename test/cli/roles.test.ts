@@ -1,4 +1,4 @@
-// runner: timeout=300
+// runner: timeout=600
 /** What devices of each role do: a cloud device holds everything, a blind one can read nothing. */
 import t from 'tap'
 import { comesToRead, devicesOf, joinByCode, makeDevice, put } from '../support/devices.js'
