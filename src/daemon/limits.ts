@@ -39,7 +39,8 @@ const BACKGROUND_BYTES = 256 * 1024 * 1024
 /**
  * The bounds of a home: history 10 % of its disk and 30 days of running time, cache the smaller of
  * 4 GiB and 10 %, each attached drive the smaller of 1 GiB and 2.5 %, background readers 256 MiB an
- * hour. `PCFS_HISTORY_BYTES`, `PCFS_HISTORY_MS`, `PCFS_CACHE_BYTES`, `PCFS_ATTACHED_BYTES`, `PCFS_BACKGROUND_BYTES` and `PCFS_BACKGROUND_READERS` (names separated by
+ * hour. `PCFS_HISTORY_BYTES`, `PCFS_HISTORY_MS`, `PCFS_CACHE_BYTES`, `PCFS_ATTACHED_BYTES`,
+ * `PCFS_BACKGROUND_BYTES` and `PCFS_BACKGROUND_READERS` (names separated by
  * commas) say otherwise.
  * @param home the disk that counts
  */

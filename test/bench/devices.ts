@@ -101,7 +101,7 @@ async function measure(row: DeviceRow, pair: Pair, runs: number): Promise<Values
   return values
 }
 
-/** What only pcfs does: a third device that joins a large drive, and a merge after a while apart. */
+/** What only pcfs does: a device joins a large drive, and a merge after a while apart. */
 async function measureLarge(pair: PcfsPair, files: number, apart: number): Promise<DeviceReport[]> {
   console.error(`  making ${files} files`)
   await look('fill', pair.folders, files)

@@ -1,6 +1,6 @@
 /**
- * Two devices on this machine that keep one folder the same: pcfs, and Syncthing as a person gets it
- * from Debian, with its settings as they come but for discovery outside.
+ * Two devices on this machine that keep one folder the same: pcfs, and Syncthing as a person gets
+ * it from Debian, with its settings as they come but for discovery outside.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
