@@ -89,6 +89,8 @@ export class Filesystem {
   /** Takes the data plane's events, which call `on…` here; set by who attaches it. */
   hearEvents: () => void = () => undefined
   #waiters: Waiter[] = []
+  /** No commit may come before what the generation has was compared with the journal. */
+  #mayCommit = false
   #checkpointing: Promise<void> | null = null
   /** The journal entries that the index's cut covers. */
   #cutSeq = 0
@@ -112,14 +114,14 @@ export class Filesystem {
       tables: new MergeTables(index, author),
       clock,
       ownership: options.ownership,
-      wake: () => this.ingester.wake()
+      wake: () => this.#wake()
     })
     const deviceName = options.deviceName ?? ((generation) => generation.toString(16))
     const merger = new Merger(this.volume, { deviceName }, options.onConflict)
     this.remote = new Remote({
       merger,
       hearEvents: () => this.hearEvents(),
-      hurry: () => this.ingester.hurry(),
+      hurry: () => this.#mayCommit && this.ingester.hurry(),
       stored: (ids) => store.records(ids),
       alarms: options.alarms,
       isKnown: options.isKnown ?? (() => true)
@@ -188,12 +190,17 @@ export class Filesystem {
     this.directories.loadNode(ROOT_INO)
     this.#timer = setInterval(() => this.#tick(), CHECKPOINT_MS)
     await this.remote.load()
+    this.#mayCommit = true
     const { volume, history, ingester } = this
     sweepOrphanBlocks({ volume, history, ingester, store, alarms }).catch((error: unknown) => {
       log.warn({ err: error }, 'blocks of an interrupted commit stay until the next start')
     })
     this.ingester.wake()
     return report
+  }
+
+  #wake(): void {
+    if (this.#mayCommit) this.ingester.wake()
   }
 
   /** Resolves when everything up to a journal entry survives power loss. */
