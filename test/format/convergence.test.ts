@@ -1,5 +1,7 @@
+// runner: timeout=3600
 /**
- * Random histories of up to five devices, on all cores. `PCFS_MERGE_RUNS` sets how many; a failure
+ * Random histories of up to five devices, on all cores: 100,000, which takes two to three minutes on
+ * two of them, more where others work too. `PCFS_MERGE_RUNS` sets how many; a failure
  * prints the seed and path to repeat it with.
  */
 import assert from 'node:assert'
@@ -13,7 +15,7 @@ import { REGRESSIONS } from './regressions.js'
 import type { NodeId } from '../../src/format/ids.js'
 import { mergeRecord } from '../../src/format/merge.js'
 
-const RUNS = Number(process.env.PCFS_MERGE_RUNS ?? 1500)
+const RUNS = Number(process.env.PCFS_MERGE_RUNS ?? 100_000)
 /** The same histories in every run, so that a red one can be repeated; the soak draws others. */
 const SEED = Number(process.env['PCFS_MERGE_SEED'] ?? 20261123)
 t.setTimeout(Math.max(180_000, RUNS * 20))
