@@ -1,8 +1,8 @@
 // runner: timeout=3600
 /**
- * Random histories of up to five devices, on all cores: 100,000, which takes two to three minutes on
- * two of them, more where others work too. `PCFS_MERGE_RUNS` sets how many; a failure
- * prints the seed and path to repeat it with.
+ * Random histories of up to five devices, on all cores: 100,000, which takes two to three minutes
+ * on two of them, more where others work too. `PCFS_MERGE_RUNS` sets how many; a failure prints the
+ * seed and path to repeat it with.
  */
 import assert from 'node:assert'
 import fc from 'fast-check'
