@@ -102,6 +102,16 @@ function withVersion(
   return isThere || !isOwnNewer ? { ...record, data } : null
 }
 
+/**
+ * A row whose content is what is in the generation now.
+ * @param seq journal entry of the freeze
+ * @param cut smallest size that the file was cut to meanwhile: what was behind must not show again
+ */
+export function asBase(row: Row, seq: number, cut: number): Row {
+  const baseEnd = Math.min(row.baseEnd, cut)
+  return row.with({ baseEnd, baseEpoch: row.baseEpoch + 1, dataSeq: seq })
+}
+
 function nextVersion(
   record: NodeRecord,
   { file, result, stat }: Ingested,

@@ -147,6 +147,7 @@ export class Filesystem {
       merger,
       store,
       history: this.history,
+      spareBytes: () => this.space.spareBytes,
       durable: (seq) => this.durable(seq),
       hearEvents: () => this.hearEvents(),
       onCommitted: (places, rows) => {

@@ -16,7 +16,7 @@ import type { BlockRun, DirentEntry, NodeEntry } from '../generation/types.js'
 import type { Change } from '../union/changes.js'
 import { TABLE } from '../union/merge-tables.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
-import { type Frozen, type Ingested, byteLengthOf } from './committed-row.js'
+import { asBase, type Frozen, type Ingested, byteLengthOf } from './committed-row.js'
 import { buried, withCommitted, withContent } from './committed-row.js'
 import { ConflictCommit, countOthers } from './conflict-commit.js'
 import type { ContentStore } from './content-store.js'
@@ -24,6 +24,7 @@ import { storedEntry, type StoredEntry } from './stored-claims.js'
 import { blobsLengthChange, deadKey, type History } from './history.js'
 import type { Merger } from './merger.js'
 import { RANGES } from './plane.js'
+import { heldUntilMs } from './streams.js'
 import type { Batch, DirentPlace } from './tracker.js'
 import type { Volume } from './volume.js'
 
@@ -51,6 +52,8 @@ export interface IngesterParts {
   readonly hearEvents: () => void
   /** Notes blocks that the new state of a file does not use. */
   readonly history: Pick<History, 'supersede'>
+  /** How many bytes may be written until the disk is full. */
+  readonly spareBytes: () => number
   /** Called after every commit with what it wrote. */
   readonly onCommitted: (places: Iterable<DirentPlace>, rows: Iterable<Row | null>) => void
   readonly alarms: Alarms
@@ -167,19 +170,16 @@ export class Ingester {
       return
     }
     let waitMs = 0
-    this.#running = this.#commit(force).then(
-      () => this.parts.alarms.clear(COMMIT_ALARM),
-      (error: unknown) => {
-        this.parts.log.error({ err: error }, 'a commit failed and will be tried again')
-        this.parts.alarms.raise(
-          COMMIT_ALARM,
-          `what was written last is not in the store yet (${messageOf(error)}); it is kept in ` +
-            'the journal and tried again'
-        )
-        if (failure) failure.error = error
-        waitMs = RETRY_MS
-      }
-    )
+    this.#running = this.#commit(force).catch((error: unknown) => {
+      this.parts.log.error({ err: error }, 'a commit failed and will be tried again')
+      this.parts.alarms.raise(
+        COMMIT_ALARM,
+        `what was written last is not in the store yet (${messageOf(error)}); it is kept in ` +
+          'the journal and tried again'
+      )
+      if (failure) failure.error = error
+      waitMs = RETRY_MS
+    })
     await this.#running
     this.inFlightBytes = 0
     this.#running = null
@@ -195,7 +195,10 @@ export class Ingester {
     const { volume, store, durable, fault } = this.parts
     const { tracker, clock, plane, author } = volume.parts
     const others = new ConflictCommit(this.parts.merger).settle(tracker.dirtyFiles())
-    const batch = tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT)
+    const batch = tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT, (ino, waitedMs) =>
+      heldUntilMs(volume.parts, ino, { waitedMs, spareBytes: this.parts.spareBytes() })
+    )
+    if (batch.nodes.size + batch.dirents.length + batch.files.length === 0) return
     let thawed = false
     const frozenInos: number[] = []
     try {
@@ -216,6 +219,7 @@ export class Ingester {
       thawed = true
       tracker.done()
       this.parts.onCommitted(snapshot.batch.dirents, snapshot.rows.values())
+      this.parts.alarms.clear(COMMIT_ALARM)
       fault('commit.journaled')
     } finally {
       if (!thawed) {
@@ -348,7 +352,7 @@ export class Ingester {
       if (!old) continue
       const isAsCut = snapshot.rows.get(ino)?.bytes.equals(old.bytes)
       const content = isAsCut ? committed : this.#withCommitted(old, ingested, committed)
-      const row = this.#newBase(content, snapshot.seq)
+      const row = asBase(content, snapshot.seq, this.#cutTo.get(ino) ?? Infinity)
       bases.push(row)
       if (linked && tables.isTangled(old)) conflicts.add(old, row, others.get(ino) ?? [])
       else if (linked) changes.push({ kind: 'node', ino, row, local: true })
@@ -382,15 +386,6 @@ export class Ingester {
     if (before === null) return
     const after = buried(before, ingested, committed.record, author.write())
     conflicts.bury({ node, before, after })
-  }
-
-  #newBase(row: Row, seq: number): Row {
-    const cut = this.#cutTo.get(row.ino) ?? Infinity
-    return row.with({
-      baseEnd: Math.min(row.baseEnd, cut),
-      baseEpoch: row.baseEpoch + 1,
-      dataSeq: seq
-    })
   }
 }
 

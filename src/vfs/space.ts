@@ -67,6 +67,11 @@ export class Space {
     }
   }
 
+  /** How many bytes may be written, by the last look at the disk. */
+  get spareBytes(): number {
+    return this.#budget
+  }
+
   /** Bytes that are written and not ingested. */
   backlogBytes(): number {
     const { plane, tracker } = this.volume.parts

@@ -21,6 +21,8 @@ export interface Batch {
 interface DirtyFile {
   /** Journal entries behind this one may hold its bytes. */
   readonly sinceSeq: number
+  /** When it was first heard of; monotonic ms. */
+  readonly sinceMs: number
   /** Not to be committed before (monotonic ms), unless forced. */
   readonly notBeforeMs: number
 }
@@ -75,7 +77,11 @@ export class Tracker {
     if (known && nowMs - known.lastMs > COOL_MS) this.#heat.delete(ino)
     const heat = (this.#heat.get(ino)?.commits ?? 0) - FREE_COMMITS
     const waitMs = heat <= 0 ? 0 : Math.min(BACK_OFF_MAX_MS, BACK_OFF_MIN_MS * 2 ** heat)
-    this.#files.set(ino, { sinceSeq: this.#cutSeq, notBeforeMs: nowMs + waitMs })
+    this.#files.set(ino, {
+      sinceSeq: this.#cutSeq,
+      sinceMs: nowMs,
+      notBeforeMs: nowMs + waitMs
+    })
   }
 
   /** The file is gone: nothing of it needs committing. */
@@ -119,12 +125,22 @@ export class Tracker {
    * @param nowMs monotonic
    * @param force also files that are held back
    * @param limit most files
+   * @param heldUntilMs of a file that is due and had better wait, given for how long it has waited;
+   *   null: it is taken
    */
-  take(nowMs: number, force: boolean, limit: number): Batch {
+  take(
+    nowMs: number,
+    force: boolean,
+    limit: number,
+    heldUntilMs: (ino: number, waitedMs: number) => number | null = () => null
+  ): Batch {
     const files: number[] = []
     for (const [ino, file] of this.#files) {
       if (files.length >= limit) break
-      if (force || file.notBeforeMs <= nowMs) files.push(ino)
+      if (!force && file.notBeforeMs > nowMs) continue
+      const notBeforeMs = force ? null : heldUntilMs(ino, nowMs - file.sinceMs)
+      if (notBeforeMs === null) files.push(ino)
+      else this.#files.set(ino, { ...file, notBeforeMs })
     }
     const batch = { nodes: this.#nodes, dirents: [...this.#dirents.values()], files }
     this.#nodes = new Set()
@@ -162,7 +178,7 @@ export class Tracker {
       this.#dirents.set(direntKey(place.parent, place.name).toString('latin1'), place)
     }
     for (const ino of batch.files) {
-      this.#files.set(ino, { sinceSeq: since, notBeforeMs: 0 })
+      this.#files.set(ino, { sinceSeq: since, sinceMs: 0, notBeforeMs: 0 })
     }
   }
 
