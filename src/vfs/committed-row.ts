@@ -19,7 +19,10 @@ import type { FrozenFile } from './content-store.js'
 /** A frozen file on its way. */
 export interface Frozen {
   readonly file: FrozenFile
+  /** As the data plane had it at the freeze: what a write did to it is here and not in the row. */
   readonly stat: Buffer
+  /** The row's mtime at the freeze. */
+  readonly rowMtimeNs: bigint
   /** Of the version that is being made. */
   readonly write: Write
 }
@@ -139,13 +142,18 @@ function withFields(row: Row, ingested: Ingested, record: NodeRecord): Row {
   )
 }
 
-/** The times of the freeze, unless the row's are newer. */
+/**
+ * The times of the freeze; the mtime that somebody has set since. The row's ctime does not tell
+ * whether somebody has: another device's chmod moves it too, and its clock may be ahead.
+ */
 function timesOf(
   { mtimeNs, ctimeNs }: Row,
-  { stat }: Frozen
+  { stat, rowMtimeNs }: Frozen
 ): { readonly mtimeNs: bigint; readonly ctimeNs: bigint } {
-  if (ctimeNs > ctimeOf(stat)) return { mtimeNs, ctimeNs }
-  return { mtimeNs: stat.readBigInt64LE(24), ctimeNs: ctimeOf(stat) }
+  return {
+    mtimeNs: mtimeNs === rowMtimeNs ? stat.readBigInt64LE(24) : mtimeNs,
+    ctimeNs: ctimeNs > ctimeOf(stat) ? ctimeNs : ctimeOf(stat)
+  }
 }
 
 function ctimeOf(stat: Buffer): bigint {

@@ -264,7 +264,7 @@ export class Ingester {
         size: readSafe(stat, 8),
         ranges: plane.ranges(ino, RANGES.frozen)
       }
-      frozen.push({ file, stat, write: author.write() })
+      frozen.push({ file, stat, rowMtimeNs: row.mtimeNs, write: author.write() })
       this.inFlightBytes += byteLengthOf(file.ranges)
     }
     const dirents = batch.dirents.map((place) => storedEntry(tables, place))

@@ -313,3 +313,18 @@ t.test('an append to a file of another device costs a block here and copies noth
     t.equal((await reader.read(file, 2 * BLOCK, 1))[0], 3)
   }
 })
+
+t.test('a change of its mode there leaves a write here its own mtime', async (t) => {
+  const drive = await setUp(t)
+  await write(drive, 0, 'f', 'base')
+  await drive.exchange()
+  await write(drive, 0, 'f', 'more')
+  const written = await drive.at(0).kernel.lookup(1, 'f')
+  const there = await drive.at(1).kernel.lookup(1, 'f')
+  await drive.at(1).kernel.setattr(there.ino, {}, { 0: 1, 68: 0o600 })
+  await drive.ship(1, 0)
+  await drive.exchange()
+  for (const { kernel } of drive.volumes) {
+    t.equal((await kernel.lookup(1, 'f')).mtimeNs, written.mtimeNs)
+  }
+})
