@@ -209,7 +209,7 @@ export class ForeignDrive {
     reach: Reach
   ): Promise<Buffer> {
     const blobs = await this.#content(reach)
-    if (reach.wait) this.#noteFetch(blobs.core, range.length)
+    if (reach.wait) await this.#makeRoom(blobs.core, range.length)
     const isUniform = blob.blockLength === Math.ceil(blob.byteLength / BLOCK_BYTES)
     if (isUniform && blob.blockMap !== true) {
       const bytes = await this.#readUniform(blobs.core, blob, { ...range, reach })
@@ -257,22 +257,29 @@ export class ForeignDrive {
     return Buffer.concat(blocks).subarray(from, from + end - fileOffset)
   }
 
-  /** Counts what is kept now and then, when it may have become too much. */
-  #noteFetch(core: Hypercore, byteLength: number): void {
+  /**
+   * Counts what is kept now and then, when it may have become too much. Nothing is fetched while it
+   * is let go: what comes at that moment would be lost, and waited for.
+   */
+  async #makeRoom(core: Hypercore, byteLength: number): Promise<void> {
     this.#uncounted -= Math.ceil(byteLength / BLOCK_BYTES) + AHEAD_BLOCKS
-    if (this.#uncounted > 0 || this.#tidying !== null) return
-    this.#tidying = this.#tidy(core)
-      // A full disk, say: it is tried again later.
-      .catch(() => undefined)
-      .finally(() => {
-        this.#tidying = null
-      })
+    if (this.#uncounted <= 0) {
+      this.#tidying ??= this.#tidy(core)
+        // A full disk, say: it is tried again later.
+        .catch(() => undefined)
+        .finally(() => {
+          this.#tidying = null
+        })
+    }
+    await this.#tidying
   }
 
   async #tidy(core: Hypercore): Promise<void> {
     const held = core.length === 0 ? 0 : await core.count(0, core.length)
     this.#uncounted = Math.max(0, this.#keepBlocks - held) / 2
     if (held <= this.#keepBlocks) return
+    this.#ahead?.download.destroy()
+    this.#ahead = null
     await core.clear(0, core.length)
     await this.#storage.db.flush()
     await this.#storage.compact(EVERYTHING)

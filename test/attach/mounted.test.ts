@@ -42,7 +42,7 @@ await test('an attached drive is listed, read, streamed, and read-only; detach t
 
   for (const command of [
     'echo x > hello.txt',
-    'echo x >> hello.txt',
+    'echo x | dd of=hello.txt oflag=append conv=notrunc status=none',
     'touch hello.txt',
     'echo x > new',
     'mkdir new',
