@@ -13,11 +13,30 @@ export interface Clock {
   monotonicMs(): number
 }
 
-/** The clock of this machine, at microsecond resolution or better. */
-export function systemClock(): Clock {
-  return {
-    nowNs: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e3)) * 1000n,
+/**
+ * How far the fine wall clock may be from the system's before it is set by it, ms: it runs with the
+ * monotonic clock, which stands still while the machine sleeps.
+ */
+const DRIFT_MS = 2
+
+/**
+ * The clock of this machine, at microsecond resolution.
+ * @param read its two sources; given by tests only
+ */
+export function systemClock(
+  read: Pick<Clock, 'nowMs' | 'monotonicMs'> = {
     nowMs: () => Date.now(),
     monotonicMs: () => performance.now()
+  }
+): Clock {
+  let zeroMs = read.nowMs() - read.monotonicMs()
+  return {
+    ...read,
+    nowNs: () => {
+      const wallMs = read.nowMs()
+      const sinceMs = read.monotonicMs()
+      if (Math.abs(zeroMs + sinceMs - wallMs) > DRIFT_MS) zeroMs = wallMs - sinceMs
+      return BigInt(Math.round((zeroMs + sinceMs) * 1e3)) * 1000n
+    }
   }
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { assert } from '../../src/base/assert.js'
 import { backoffMs } from '../../src/base/backoff.js'
+import { systemClock } from '../../src/base/clock.js'
 import { CloseStack, openInSteps } from '../../src/base/close-stack.js'
 import { withDeadline } from '../../src/base/deadline.js'
 import { Mutex } from '../../src/base/mutex.js'
@@ -107,3 +108,19 @@ t.test('a broken invariant throws what it claims', async (t) => {
   assert(true, 'fine')
   t.throws(() => assert(false, 'one reply per request'), { message: 'one reply per request' })
 })
+
+t.test(
+  'the fine clock is right after the machine slept, and after its clock was set',
+  async (t) => {
+    let [wallMs, monotonicMs] = [1_000_000, 5.25]
+    const clock = systemClock({ nowMs: () => wallMs, monotonicMs: () => monotonicMs })
+    monotonicMs += 0.5
+    t.equal(clock.nowNs(), 1_000_000_500_000n)
+    wallMs += 3_600_000
+    t.equal(clock.nowNs(), 4_600_000_000_000n, 'the monotonic clock does not count sleep')
+    wallMs -= 7_200_000
+    t.equal(clock.nowNs(), -2_600_000_000_000n, 'it was set back')
+    monotonicMs += 0.25
+    t.equal(clock.nowNs(), -2_599_999_750_000n)
+  }
+)
