@@ -50,6 +50,13 @@ declare module 'hyperdht' {
       /** Where the owner of the key, or a node that knows it, answers. */
       readonly relayAddresses?: readonly Address[]
     }
+    /** Who has announced a topic, as one node of the DHT knows it. */
+    interface Announced {
+      readonly peers: readonly {
+        readonly publicKey: Buffer
+        readonly relayAddresses: readonly Address[]
+      }[]
+    }
   }
   class HyperDHT extends EventEmitter {
     constructor(options: HyperDHT.Options)
@@ -57,6 +64,7 @@ declare module 'hyperdht' {
     /** What `connect` and relay connections introduce themselves with. */
     defaultKeyPair: HyperDHT.KeyPair
     connect(remotePublicKey: Buffer, options?: HyperDHT.ConnectOptions): HyperDHT.Connection
+    lookup(topic: Buffer): AsyncIterable<HyperDHT.Announced>
     createServer(
       options: {
         /** true refuses */

@@ -34,6 +34,10 @@ const SUITES: readonly { readonly file: string; readonly env: Readonly<Record<st
     },
     { file: 'vfs/mounted-model', env: { PCFS_MODEL_SEED: seed, PCFS_MODEL_MOUNTED: '5000' } },
     { file: 'space/space', env: { PCFS_SPACE_REWRITES: '200', PCFS_SPACE_SECONDS: '600' } },
+    {
+      file: 'devices/converge',
+      env: { PCFS_DEVICES: '6', PCFS_DEVICES_SECONDS: '900', PCFS_DEVICES_SEED: seed }
+    },
     { file: 'hang/hang', env: {} },
     { file: 'apps/apps', env: {} }
   ]

@@ -24,6 +24,8 @@ export interface PcfsOptions {
   readonly mountArgs?: readonly string[]
   /** More environment for every pcfs process (for example PCFS_FAULT). */
   readonly env?: Readonly<Record<string, string>>
+  /** What runs pcfs, for example in a network namespace; default: nothing. */
+  readonly prefix?: readonly string[]
 }
 
 /** One home, at most one mount. */
@@ -36,6 +38,7 @@ export class Pcfs {
   lastMount = ''
   private readonly phraseFile: string
   private readonly mountArgs: readonly string[]
+  private readonly prefix: readonly string[]
   private forget: () => void = () => undefined
 
   constructor(options: PcfsOptions) {
@@ -43,13 +46,15 @@ export class Pcfs {
     this.dir = join(options.folder, 'mnt')
     this.phraseFile = join(options.folder, 'phrase')
     this.mountArgs = options.mountArgs ?? FULL_POSIX
+    this.prefix = options.prefix ?? []
     // An empty bootstrap list means no network at all.
     this.env = { PCFS_HOME: this.home, PCFS_BOOTSTRAP: '', ...options.env }
   }
 
   /** Runs one pcfs command on this home. */
   cli(args: readonly string[], timeoutMs = 60_000): Promise<RunResult> {
-    return run(PCFS_BIN, args, { env: this.env, timeoutMs, onStuck: () => this.abort() })
+    const [command = PCFS_BIN, ...line] = [...this.prefix, PCFS_BIN, ...args]
+    return run(command, line, { env: this.env, timeoutMs, onStuck: () => this.abort() })
   }
 
   /**
