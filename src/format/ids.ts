@@ -178,9 +178,12 @@ export function linkDot(link: LinkId): Dot {
 
 /** The order of links in a record: by generation, then by counter. */
 export function compareLinks(a: LinkId, b: LinkId): number {
-  const left = linkDot(a)
-  const right = linkDot(b)
-  return left.generation - right.generation || left.counter - right.counter
+  return compareDots(linkDot(a), linkDot(b))
+}
+
+/** An order of writes: by generation, then by counter. */
+export function compareDots(a: Dot, b: Dot): number {
+  return a.generation - b.generation || a.counter - b.counter
 }
 
 /** Whether two dots are the same write. */

@@ -8,7 +8,7 @@ import { type Decoding, decodeAttr, decodeData, decodeDot, decodePlace } from '.
 import { type Encoding, encodeAttr, encodeData, encodeDot } from './version-encode.js'
 import { encodePlace, stampNs } from './version-encode.js'
 import { type Dot, type LinkId, toGenerationNumber } from './ids.js'
-import { compareLinks, linkDot, linkIdOf, sameDot } from './ids.js'
+import { compareDots, linkDot, linkIdOf, sameDot } from './ids.js'
 import { Reader, Writer } from './bytes.js'
 import type { Stamp } from './hlc.js'
 import { maximal } from './register.js'
@@ -18,10 +18,18 @@ const SECTION_PLACES = 1
 const SECTION_DATA = 2
 const SECTION_ATTR = 3
 const TABLE_ENTRY_BYTES = 7
+/** From so many links on, what can be kept of their bytes is. */
+const MANY_LINKS = 16
 const MAX_U32 = 0xffffffff
 const MAX_COUNTER = 2 ** 48 - 1
 /** A stamp that later ones can still be above, in 64 bits: its time is in the year 6429. */
 const MAX_STAMP = 2n ** 63n - 1n
+
+/** One link: the dot that made it, and the versions of its place. */
+interface Link {
+  readonly dot: Dot
+  readonly versions: readonly PlaceVersion[]
+}
 
 /** Kinds by their number in the bytes. */
 export const KINDS: readonly NodeKind[] = [
@@ -36,7 +44,8 @@ export const KINDS: readonly NodeKind[] = [
 
 /** The canonical bytes of a record: equal records have equal bytes. */
 export function encodeRecord(record: NodeRecord): Buffer {
-  const to = startEncoding(record)
+  const links = linksOf(record)
+  const to = startEncoding(record, links)
   const { writer, baseStamp, generations, counters } = to
   writer.uint(RECORD_VERSION)
   writer.uint(KINDS.indexOf(record.kind))
@@ -48,7 +57,7 @@ export function encodeRecord(record: NodeRecord): Buffer {
   }
   writer.uint64(baseStamp)
   writer.bigInt(record.bornNs - stampNs(baseStamp))
-  for (const [tag, write] of sectionsOf(record, to)) {
+  for (const [tag, write] of sectionsOf(record, links, to)) {
     writer.uint(tag)
     writer.frame(write)
   }
@@ -109,7 +118,13 @@ function isContentOf(kind: NodeKind, { content }: DataVersion): boolean {
   return content.type === (kind === 'symlink' ? 'link' : 'none')
 }
 
-function startEncoding(record: NodeRecord): Encoding {
+/** The links of a record in their order: by generation, then by counter. */
+function linksOf({ places }: NodeRecord): readonly Link[] {
+  const links = [...places].map(([id, versions]) => ({ dot: linkDot(id), versions }))
+  return links.sort((a, b) => compareDots(a.dot, b.dot))
+}
+
+function startEncoding(record: NodeRecord, links: readonly Link[]): Encoding {
   const greatest = new Map<number, number>()
   let baseStamp: Stamp = 0n
   const note = (generation: number, counter: number): void => {
@@ -122,9 +137,8 @@ function startEncoding(record: NodeRecord): Encoding {
     noteVector(version.vector)
     if (version.stamp > baseStamp) baseStamp = version.stamp
   }
-  for (const [link, versions] of record.places) {
-    const { generation, counter } = linkDot(link)
-    note(generation, counter)
+  for (const { dot, versions } of links) {
+    note(dot.generation, dot.counter)
     for (const version of versions) {
       noteHead(version)
       if (version.seen === null) continue
@@ -143,10 +157,14 @@ function startEncoding(record: NodeRecord): Encoding {
 }
 
 /** The sections that are not empty, by tag, each with what writes its inside. */
-function sectionsOf(record: NodeRecord, to: Encoding): (readonly [number, () => void])[] {
-  const { places, data, attr, unknownSections } = record
+function sectionsOf(
+  record: NodeRecord,
+  links: readonly Link[],
+  to: Encoding
+): (readonly [number, () => void])[] {
+  const { data, attr, unknownSections } = record
   const sections: (readonly [number, () => void])[] = []
-  if (places.size > 0) sections.push([SECTION_PLACES, () => encodePlaces(to, places)])
+  if (links.length > 0) sections.push([SECTION_PLACES, () => encodeLinks(to, links)])
   if (data.length > 0) {
     sections.push([SECTION_DATA, () => data.forEach((version) => encodeData(to, version))])
   }
@@ -157,10 +175,11 @@ function sectionsOf(record: NodeRecord, to: Encoding): (readonly [number, () => 
   return sections.sort(([a], [b]) => a - b)
 }
 
-function encodePlaces(to: Encoding, places: NodeRecord['places']): void {
-  for (const [link, versions] of [...places].sort(([a], [b]) => compareLinks(a, b))) {
-    encodeDot(to, linkDot(link))
-    to.writer.frame(() => versions.forEach((version) => encodePlace(to, version)))
+function encodeLinks(to: Encoding, links: readonly Link[]): void {
+  const areMany = links.length >= MANY_LINKS
+  for (const { dot, versions } of links) {
+    encodeDot(to, dot)
+    to.writer.frame(() => versions.forEach((version) => encodePlace(to, version, areMany)))
   }
 }
 

@@ -4,7 +4,7 @@ import type { VersionHead } from './record.js'
 import type { Stamp } from './hlc.js'
 import type { Dot } from './ids.js'
 import type { Vector } from './vector.js'
-import type { Writer } from './bytes.js'
+import { Writer } from './bytes.js'
 
 /** Flags of a place version. */
 export const PLACE_DELETED = 1
@@ -53,19 +53,32 @@ export function encodeVector(to: Encoding, vector: Vector): void {
   for (let i = 0; i < vector.length; i += 2) encodeEntry(to, vector[i] ?? 0, vector[i + 1] ?? 0)
 }
 
-function encodeHead(to: Encoding, version: VersionHead): void {
+/** The part of a version's head whose bytes depend on the record's other versions. */
+function encodeOrigin(to: Encoding, version: VersionHead): void {
   encodeDot(to, version.dot)
   const own = version.dot.generation
-  const others: number[] = []
-  for (let i = 0; i < version.vector.length; i += 2) {
-    if (version.vector[i] !== own) others.push(version.vector[i] ?? 0, version.vector[i + 1] ?? 0)
+  const { vector } = version
+  if (vector.length === 2 && vector[0] === own) to.writer.uint(0)
+  else {
+    const others: number[] = []
+    for (let i = 0; i < vector.length; i += 2) {
+      if (vector[i] !== own) others.push(vector[i] ?? 0, vector[i + 1] ?? 0)
+    }
+    encodeVector(to, others)
   }
-  encodeVector(to, others)
   to.writer.bigUint(to.baseStamp - version.stamp)
-  to.writer.bigInt(version.atNs - stampNs(version.stamp))
 }
 
-function encodePath({ writer }: Encoding, place: Place): void {
+function encodeTime({ writer }: Pick<Encoding, 'writer'>, version: VersionHead): void {
+  writer.bigInt(version.atNs - stampNs(version.stamp))
+}
+
+function encodeHead(to: Encoding, version: VersionHead): void {
+  encodeOrigin(to, version)
+  encodeTime(to, version)
+}
+
+function encodePath({ writer }: Pick<Encoding, 'writer'>, place: Place): void {
   writer.hex(place.parent)
   writer.bytes(place.name)
 }
@@ -74,9 +87,35 @@ function encodeUnknown({ writer }: Encoding, version: VersionHead): void {
   if (version.unknown !== null) writer.raw(version.unknown)
 }
 
-/** A place version, with its length before it. */
-export function encodePlace(to: Encoding, version: PlaceVersion): void {
+/** What follows the origin of a plain place version; kept, as versions never change. */
+const tails = new WeakMap<PlaceVersion, Buffer>()
+
+function tailOf(version: PlaceVersion): Buffer {
+  const kept = tails.get(version)
+  if (kept) return kept
+  const writer = new Writer()
+  encodeTime({ writer }, version)
+  writer.uint(version.deleted ? PLACE_DELETED : 0)
+  encodePath({ writer }, version)
+  const tail = writer.finish()
+  tails.set(version, tail)
+  return tail
+}
+
+/**
+ * A place version, with its length before it.
+ * @param isOneOfMany the node has many links, all of which are encoded again for each new one: what
+ *   can be kept of the bytes is
+ */
+export function encodePlace(to: Encoding, version: PlaceVersion, isOneOfMany: boolean): void {
   const { deleted, seen, prev } = version
+  if (isOneOfMany && !seen && !prev && version.unknown === null) {
+    to.writer.frame(() => {
+      encodeOrigin(to, version)
+      to.writer.raw(tailOf(version))
+    })
+    return
+  }
   to.writer.frame(() => {
     encodeHead(to, version)
     to.writer.uint(
