@@ -4,8 +4,8 @@
  * a private DHT run. A cable can be pulled; a machine can die and come back.
  *
  * A mount that is made inside a network namespace is visible outside, since mounts belong to
- * another kind of namespace. It is touched by children only (`agent.py`, `Machine.run`), each with a
- * deadline, after which the mount is aborted.
+ * another kind of namespace. It is touched by children only (`agent.py`, `Machine.run`), each with
+ * a deadline, after which the mount is aborted.
  */
 import { readlinkSync } from 'node:fs'
 import { join } from 'node:path'
