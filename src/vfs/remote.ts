@@ -193,7 +193,15 @@ export class Remote {
     const records = this.#index.metaRange(HELD).map(({ key, value }) => {
       return { id: author.idOf(Number(key.slice(HELD.length))), record: value }
     })
-    this.#apply(this.#merge(this.#decoded(records).records).nodes, [])
+    const { nodes } = this.#merge(this.#decoded(records).records)
+    const changing = new Set(nodes.map(({ node }) => node))
+    // Others have brought the rest meanwhile.
+    const known = records.filter(({ id }) => !changing.has(id))
+    this.#apply(
+      nodes,
+      known.map(({ id }) => ({ kind: 'meta', key: HELD + author.inoOf(id), value: null }))
+    )
+    if (known.length > 0) this.#held = this.#index.metaRange(HELD).length
   }
 
   close(): void {
@@ -240,7 +248,10 @@ export class Remote {
     const { tables, author } = this.parts.merger.volume.parts
     let aheadMs = 0
     const nodes: NodeChange[] = []
-    for (const [node, record] of records) {
+    for (const [node, heard] of records) {
+      // What is held of the node is forgotten with what is merged or held now.
+      const held = this.#heldOf(node)
+      const record = held === null ? heard : mergeRecord(held, heard)
       for (const { stamp } of versionsOf(record)) {
         aheadMs = Math.max(aheadMs, author.receive(stamp) ?? 0)
       }
@@ -310,6 +321,13 @@ export class Remote {
       const key = HELD + author.inoOf(node)
       return this.#index.meta(key) ? [{ kind: 'meta', key, value: null }] : []
     })
+  }
+
+  /** What other devices wrote of a node that waits for a commit. */
+  #heldOf(node: NodeId): NodeRecord | null {
+    const ino = this.#held === 0 ? null : this.parts.merger.volume.parts.author.knownInoOf(node)
+    const bytes = ino === null ? null : this.#index.meta(HELD + ino)
+    return bytes ? decodeRecord(Buffer.from(bytes)) : null
   }
 
   #hold(nodes: readonly NodeChange[], beside: readonly Change[]): void {

@@ -1,5 +1,6 @@
 // runner: timeout=300
 import t, { type Test } from 'tap'
+import { waitFor } from '../support/process.js'
 import { TestDrive, type Shown } from './drive.js'
 import { BLOCK } from '../generation/support.js'
 import { contents, mkdir, removeTree, rename, shows, unlink, write } from './paths.js'
@@ -175,7 +176,7 @@ t.test('a file that is open here shows the new version', async (t) => {
   const after = await kernel.getattr(before.ino)
   t.equal(after.size, 3)
   t.not(after.mtimeNs, before.mtimeNs)
-  t.ok(kernel.told.has(String(before.ino)), 'the kernel was told')
+  t.ok(await waitFor(() => kernel.told.has(String(before.ino)), 10_000), 'the kernel was told')
 })
 
 t.test('a poll of a directory’s mtime and a fresh listing see a change there', async (t) => {
@@ -189,7 +190,7 @@ t.test('a poll of a directory’s mtime and a fresh listing see a change there',
   await drive.ship(0, 1)
   t.not((await kernel.getattr(before.ino)).mtimeNs, before.mtimeNs)
   t.strictSame(await kernel.readdir(before.ino), ['f'])
-  t.ok(kernel.told.has(`${before.ino}/f`), 'the kernel was told')
+  t.ok(await waitFor(() => kernel.told.has(`${before.ino}/f`), 10_000), 'the kernel was told')
 })
 
 t.test('a foreign version of a file with uncommitted bytes: both are kept', async (t) => {
@@ -327,4 +328,24 @@ t.test('a change of its mode there leaves a write here its own mtime', async (t)
   for (const { kernel } of drive.volumes) {
     t.equal((await kernel.lookup(1, 'f')).mtimeNs, written.mtimeNs)
   }
+})
+
+t.test('what waits for a commit is not forgotten when more is heard of the file', async (t) => {
+  const drive = await setUp(t, 3)
+  await write(drive, 0, 'f', 'first')
+  await drive.exchange()
+  await write(drive, 0, 'f', 'of zero')
+  await write(drive, 1, 'f', 'of one')
+  await write(drive, 2, 'f', 'of two')
+  const held = await drive.ship(0, 2)
+  t.ok(
+    held.some((taken) => taken.held > 0),
+    'bytes that are not committed stand against it'
+  )
+  await drive.ship(1, 2)
+  await drive.at(2).fs.ingester.flush()
+  await drive.settle()
+  t.strictSame(contents(await drive.look(2)), ['of one', 'of two', 'of zero'])
+  await drive.exchange()
+  t.strictSame(await drive.look(0), await drive.look(2))
 })

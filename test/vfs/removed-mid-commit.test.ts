@@ -4,44 +4,9 @@
  * device that has not heard of it: it lives with that edit, or is gone for everybody.
  */
 import t, { type Test } from 'tap'
-import type { ContentStore } from '../../src/vfs/content-store.js'
 import { TestDrive, type Shown } from './drive.js'
+import { Interruption, MOMENTS } from './interruption.js'
 import { chmod, mkdir, rename, shows, unlink, write } from './paths.js'
-
-/** Calls of a commit: what happens on the first device right after one of them. */
-const MOMENTS = ['ingest', 'commit', 'barrier'] as const
-type Moment = (typeof MOMENTS)[number]
-
-/** Something that is done once, in the middle of a commit of the first device. */
-class Interruption {
-  #at: { moment: Moment; run: () => Promise<void> } | null = null
-
-  next(moment: Moment, run: () => Promise<void>): void {
-    this.#at = { moment, run }
-  }
-
-  get isOver(): boolean {
-    return this.#at === null
-  }
-
-  wrap(store: ContentStore): ContentStore {
-    return new Proxy(store, {
-      get: (target, name) => {
-        const value: unknown = Reflect.get(target, name)
-        if (typeof value !== 'function') return value
-        return async (...args: unknown[]): Promise<unknown> => {
-          const answer: unknown = await Reflect.apply(value, target, args)
-          const at = this.#at
-          if (at?.moment === name) {
-            this.#at = null
-            await at.run()
-          }
-          return answer
-        }
-      }
-    })
-  }
-}
 
 /** What all devices show by now, whatever came before in the same drive. */
 const shownSoFar = new Map<TestDrive, Record<string, Shown>>()
