@@ -21,7 +21,7 @@ const LEAST_RECORDS = 16
 export async function takeInSlices(
   remote: Pick<Remote, 'takeIn'>,
   generation: GenerationNumber,
-  { records, next }: ForeignPage
+  { records, seen, next }: ForeignPage
 ): Promise<number> {
   const heard = records.filter(isRecord)
   let aheadMs = 0
@@ -32,7 +32,9 @@ export async function takeInSlices(
     at += size
     const isLast = at >= heard.length
     const startMs = performance.now()
-    const taken = remote.takeIn(generation, slice, isLast ? next : null)
+    const taken = isLast
+      ? remote.takeIn(generation, slice, next, seen ?? [])
+      : remote.takeIn(generation, slice, null)
     const tookMs = performance.now() - startMs
     aheadMs = Math.max(aheadMs, taken.aheadMs)
     size = nextSize(slice.length, tookMs)

@@ -8,14 +8,13 @@ import { FsError } from '../base/errors.js'
 import type { Finding, Progress } from '../control/operations.js'
 import { openKeyring } from '../keys/keyring.js'
 import { parseNodeId, toGenerationNumber, type GenerationNumber } from '../format/ids.js'
-import type { BlockRun } from '../generation/types.js'
 import { Author } from '../union/author.js'
 import { Index } from '../union/index-store.js'
 import { rebuildIndex as rebuild, type StoredRecord } from '../union/rebuild.js'
-import { noteUnused } from '../vfs/history.js'
+import { noteUnused, type UsedRun } from '../vfs/history.js'
+import { wroteChange } from '../vfs/horizon.js'
 import { readSlots } from '../vfs/slot-file.js'
 import { MADE_ANEW_KEY } from '../vfs/recovery.js'
-import { contentMapOf, dataWinner } from '../format/winner.js'
 import { bad, ok } from './doctor.js'
 import type { HomePaths } from './home.js'
 import type { StoreInfo } from './store-calls.js'
@@ -144,13 +143,17 @@ export async function fillIndex(
     isShared: info.known.some(({ isOwn }) => !isOwn),
     onProgress: (done) => onProgress({ done, total: Math.max(done, total), unit: 'records' })
   })
-  const used: BlockRun[] = []
-  for (const row of index.rows()) {
-    const map = row.baseEnd > 0 ? contentMapOf(dataWinner(row.record)) : null
-    if (map) used.push(...(await store.runsOf(map)))
+  const used: UsedRun[] = []
+  for (const { ino, record } of index.rows()) {
+    for (const { content } of record.data) {
+      if (content.type !== 'file') continue
+      for (const map of content.maps) {
+        for (const run of await store.runsOf(map)) used.push({ ...run, ino })
+      }
+    }
   }
   const madeAnew = { kind: 'meta', key: MADE_ANEW_KEY, value: Buffer.of(1) } as const
-  index.apply([...noteUnused(used, info.blobsLength), madeAnew])
+  index.apply([...noteUnused(used, info.blobsLength), wroteChange(info.dbLength), madeAnew])
   index.cut()
   await index.flush()
 }

@@ -7,7 +7,7 @@ import type { ProjectionChange } from '../generation/projection.js'
 import type { BlockRun, CommitBatch, GenerationInfo } from '../generation/types.js'
 import type { IngestResult, SpaceInfo } from '../generation/types.js'
 import type { FetchRequest, FrozenFile } from '../vfs/content-store.js'
-import type { NodeEntry } from '../generation/types.js'
+import type { NodeEntry, SeenEntry } from '../generation/types.js'
 import type { ForeignCursor, ForeignPage } from '../generation/foreign.js'
 import type { GenerationNumber, NodeId } from '../format/ids.js'
 import type { ConnectedPeer, FollowedStatus } from './device-network.js'
@@ -51,7 +51,7 @@ export interface StoreCalls {
   coldBlocks: { args: [map: Uint8Array, fileBlock: number, count: number]; result: number }
   runsOf: { args: [map: Uint8Array]; result: readonly BlockRun[] }
   clear: { args: [runs: readonly BlockRun[]]; result: null }
-  sweepRecords: { args: []; result: number }
+  sweepRecords: { args: [keepFrom: number]; result: number }
   stopTidying: { args: []; result: null }
   project: {
     args: [changes: readonly ProjectionChange[], below: readonly Uint8Array[] | null]
@@ -80,6 +80,8 @@ export interface StoreCalls {
   inviteAnswered: { args: [code: string]; result: Joiner }
   inviteConfirm: { args: [code: string, digits: string]; result: Joiner }
   inviteCancel: { args: [code: string]; result: null }
+  /** What this generation says that it has merged of others. */
+  seen: { args: []; result: readonly SeenEntry[] }
   reclaimOrphans: { args: [knownLength: number, used: readonly BlockRun[]]; result: number }
   close: { args: []; result: null }
 }

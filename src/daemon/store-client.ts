@@ -90,7 +90,8 @@ export class StoreClient implements ContentStore {
   clear: ContentStore['clear'] = async (runs) => {
     await this.call('clear', runs)
   }
-  sweepRecords: ContentStore['sweepRecords'] = async () => this.call('sweepRecords')
+  sweepRecords: ContentStore['sweepRecords'] = async (keepFrom) =>
+    this.call('sweepRecords', keepFrom)
   stopTidying: ContentStore['stopTidying'] = async () => {
     await this.call('stopTidying')
   }

@@ -114,8 +114,7 @@ class StoreService {
       await this.open.generation.clear(runs)
       return null
     },
-    sweepRecords: async () => {
-      const keepFrom = this.open.generation.info().dbLength
+    sweepRecords: async (keepFrom) => {
       const { signal } = this.#tidying
       try {
         return await this.open.generation.sweepRecords({ keepFrom, signal })
@@ -142,6 +141,7 @@ class StoreService {
       for await (const entry of this.open.generation.scanNodes(options)) found.push(entry)
       return found
     },
+    seen: async () => this.open.generation.seen(),
     reclaimOrphans: async (knownLength, used) =>
       this.open.generation.reclaimOrphans(knownLength, (block) => isIn(used, block)),
     invite: async (request) => this.open.invitations.open(request),

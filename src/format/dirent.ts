@@ -178,6 +178,17 @@ export function seenKey(generation: GenerationNumber): Buffer {
   return writer.finish()
 }
 
+/**
+ * The generation of a key in `pcfs-seen`.
+ * @throws {FsError} EIO when malformed
+ */
+export function parseSeenKey(key: Buffer): GenerationNumber {
+  const reader = new Reader('seen key', key)
+  const generation = toGenerationNumber(reader.uint48())
+  reader.done()
+  return generation
+}
+
 /** Value in `pcfs-seen`: the length of that generation's bee that this one has merged. */
 export function encodeSeenLength(length: number): Buffer {
   const writer = new Writer()

@@ -16,7 +16,7 @@ const NOTE = 'pcfs-cleared'
 const SWEPT_NOTE = 'pcfs-swept'
 
 /** A sweep of fewer new blocks than this frees too little to be worth reading the tree. */
-const SWEEP_MIN_BLOCKS = 10_000
+const SWEEP_MIN_BLOCKS = 1000
 
 /** Blocks cleared in one go: one write batch, some ms. */
 const CLEAR_BLOCKS = 4096
@@ -117,14 +117,14 @@ export class ClearedCore {
 
   /**
    * Whether a sweep is worth its cost, which is a walk over the live tree: when the versions since
-   * the last one are at least half as many as what is held, so that over time each commit pays for
-   * three block reads at most, however large the tree.
+   * the last one are as many as what it left, so that over time each commit pays for one or two
+   * block reads, however large the tree, and no more than twice what is live is held.
    */
   async isSweepDue(keepFrom: number): Promise<boolean> {
     const [swept = 0] = numbersOf(await this.core.note(SWEPT_NOTE))
     const fresh = keepFrom - swept
     if (fresh < SWEEP_MIN_BLOCKS) return false
-    return fresh * 2 >= (await this.core.count(0, swept))
+    return fresh >= (await this.core.count(0, swept))
   }
 
   async #clearSome(start: number, end: number): Promise<number> {

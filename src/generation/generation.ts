@@ -33,6 +33,7 @@ import type {
   IngestResult,
   NodeEntry,
   ReadOptions,
+  SeenEntry,
   SpaceInfo
 } from './types.js'
 
@@ -244,6 +245,15 @@ export class Generation {
     }
   }
 
+  /** What this generation says that it has merged of others. */
+  async seen(): Promise<SeenEntry[]> {
+    const seen: SeenEntry[] = []
+    for await (const { key, value } of this.#records.scan(keys.seenRange())) {
+      seen.push(keys.seenEntryOf(keys.seenKeyBytesOf(key), value))
+    }
+    return seen
+  }
+
   /**
    * The bee's changes, oldest first. O(changes).
    * @param range versions `[gte, lt)`; `lt` defaults to the head
@@ -298,7 +308,7 @@ export class Generation {
 
   /** Where the bytes are; walks the store directory, some ms. */
   space(): Promise<SpaceInfo> {
-    return spaceOf(this.#options.store, [this.#cleared.db, this.#cleared.blobs])
+    return spaceOf(this.#options.store, this.#cleared)
   }
 
   /**

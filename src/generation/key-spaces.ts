@@ -6,14 +6,16 @@ import {
   SUB_DIR,
   SUB_NODE,
   SUB_SEEN,
+  decodeSeenLength,
   direntKey,
   direntRange,
   encodeSeenLength,
+  parseSeenKey,
   seenKey
 } from '../format/dirent.js'
 import { NODE_ID_BYTES, type NodeId, nodeIdToBytes } from '../format/ids.js'
 import type { RecordChange, RecordPut, RecordRange } from '../store/records.js'
-import type { CommitBatch, HistoryEntry } from './types.js'
+import type { CommitBatch, HistoryEntry, SeenEntry } from './types.js'
 
 const NODE = prefixOf(SUB_NODE)
 const DIR = prefixOf(SUB_DIR)
@@ -49,6 +51,25 @@ export function directoryRange(parent: NodeId): RecordRange {
 /** Bee key of a name in a directory. */
 export function direntRecordKey(parent: NodeId, name: Buffer): Buffer {
   return Buffer.concat([DIR, direntKey({ parent, name })])
+}
+
+/** Bee range of all that a generation has seen. */
+export function seenRange(): RecordRange {
+  return { gte: SEEN, lt: endOf(SEEN) }
+}
+
+/**
+ * What an entry of the seen space says.
+ * @param key without its space's prefix
+ * @throws {FsError} EIO when malformed
+ */
+export function seenEntryOf(key: Uint8Array, value: Uint8Array): SeenEntry {
+  return { generation: parseSeenKey(bufferOf(key)), length: decodeSeenLength(bufferOf(value)) }
+}
+
+/** A key of the seen space without its prefix. */
+export function seenKeyBytesOf(key: Buffer): Buffer {
+  return key.subarray(SEEN.length)
 }
 
 /** The name in a bee key of the directory space. */

@@ -16,12 +16,17 @@ const REWRITE_RATIO = 0.5
 
 /**
  * The state now; walks the store directory.
- * @param cores the generation's
+ * @param generation its cores
  */
-export async function spaceOf(store: Store, cores: readonly ClearedCore[]): Promise<SpaceInfo> {
+export async function spaceOf(
+  store: Store,
+  { db, blobs }: { readonly db: ClearedCore; readonly blobs: ClearedCore }
+): Promise<SpaceInfo> {
   const { dead } = await store.contentBytes()
+  const cores = [db, blobs]
   return {
-    heldBytes: cores.reduce((sum, { heldBytes }) => sum + heldBytes, 0),
+    heldBytes: db.heldBytes + blobs.heldBytes,
+    recordBlocks: await db.core.count(0, db.core.length),
     reclaimableBytes: clearedOf(cores) + dead,
     diskBytes: await store.diskBytes()
   }

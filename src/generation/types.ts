@@ -86,12 +86,18 @@ export interface DirentEntry {
  */
 export const COMMIT_LIMIT = 65_536
 
+/** A `pcfs-seen` entry: up to where the bee of another generation has been merged. */
+export interface SeenEntry {
+  readonly generation: GenerationNumber
+  /** Length (version) of its bee. */
+  readonly length: number
+}
+
 /** One commit: all of it or nothing becomes visible. */
 export interface CommitBatch {
   readonly nodes: readonly NodeEntry[]
   readonly dirents: readonly DirentEntry[]
-  /** `pcfs-seen` entries: the length of another generation's bee that this one has merged. */
-  readonly seen?: readonly { readonly generation: GenerationNumber; readonly length: number }[]
+  readonly seen?: readonly SeenEntry[]
 }
 
 /** The state of a generation. */
@@ -124,6 +130,8 @@ export interface HistoryEntry {
 export interface SpaceInfo {
   /** Bytes of blocks held by both cores (not cleared), as stored. */
   readonly heldBytes: number
+  /** Blocks of the bee that are held: one for each record and name, and what history keeps. */
+  readonly recordBlocks: number
   /** Bytes cleared and still on disk. */
   readonly reclaimableBytes: number
   /** Bytes of the files in the store directory (allocated). */

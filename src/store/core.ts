@@ -154,6 +154,11 @@ export class Core {
     return missing < 0 ? length : Math.min(missing, length)
   }
 
+  /** Whether a connected peer has said that it has a block. */
+  isOffered(block: number): boolean {
+    return this.session.peers.some((peer) => peer._remoteHasBlock(block))
+  }
+
   /** Bytes of the blocks of `[start, end)` that are on this device, as stored. */
   async storedBytes(start: number, end: number): Promise<number> {
     let bytes = 0

@@ -8,7 +8,7 @@
  */
 import { open, type Database, type RootDatabase } from 'lmdb'
 import { FsError } from '../base/errors.js'
-import { decodeDirent, direntKey, encodeDirent, nodeKey } from './changes.js'
+import { decodeDirent, direntKey, encodeDirent, inoOfKey, nodeKey } from './changes.js'
 import type { Change, Dirent, Name } from './changes.js'
 import { Row } from './row.js'
 
@@ -147,6 +147,23 @@ export class Index {
       if (!pending.has(ino)) yield new Row(value)
     }
     for (const row of pending.values()) if (row) yield row
+  }
+
+  /**
+   * Every row, some at a time, for who looks at all without stopping the thread: the index may
+   * change in between. A row that is there all the time is seen, as it is or was meanwhile.
+   */
+  *rowPages(limit: number): Generator<readonly Row[]> {
+    const pending = [...(this.#flushing?.nodes ?? []), ...this.#current.nodes]
+    yield pending.flatMap(([, row]) => row ?? [])
+    let start = nodeKey(0)
+    for (;;) {
+      const page = [...this.#nodes.getRange({ start, limit })]
+      yield page.map(({ value }) => new Row(value))
+      const last = page.at(-1)
+      if (!last || page.length < limit) return
+      start = nodeKey(inoOfKey(last.key) + 1)
+    }
   }
 
   /** Whether there is not a single row on the disk. */

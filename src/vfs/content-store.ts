@@ -37,15 +37,19 @@ export interface ContentStore {
   barrier(): Promise<void>
   /** Records as they are stored; null: none. */
   records(ids: readonly NodeId[]): Promise<readonly NodeEntry[]>
-  /** Lengths of the generation's cores. */
-  info(): Promise<Pick<GenerationInfo, 'dbLength' | 'blobsLength'>>
+  /** The generation's cores. */
+  info(): Promise<Pick<GenerationInfo, 'dbLength' | 'blobsLength' | 'blobsKey'>>
   /** How many blocks of a range are not on this device. */
   coldBlocks(map: Uint8Array, fileBlock: number, count: number): Promise<number>
   /** The blocks of this generation that a content map uses, its own leaves included. */
   runsOf(map: Uint8Array): Promise<readonly BlockRun[]>
   clear(runs: readonly BlockRun[]): Promise<void>
-  /** Clears the records' old tree where that frees enough. @returns how many blocks were cleared */
-  sweepRecords(): Promise<number>
+  /**
+   * Clears the records' old tree where that frees enough.
+   * @param keepFrom bee version: its tree, and the history from there on, stay
+   * @returns how many blocks were cleared
+   */
+  sweepRecords(keepFrom: number): Promise<number>
   /** Ends `sweepRecords` and `project` that are under way; `project` fails then. */
   stopTidying(): Promise<void>
   /**

@@ -18,7 +18,8 @@ import type { BackgroundParts } from './background-readers.js'
 import { Content } from './content.js'
 import type { ContentStore } from './content-store.js'
 import { Directories } from './directory.js'
-import { History, type HistoryLimits } from './history.js'
+import type { HistoryLimits } from './history.js'
+import type { Belonging } from './horizon.js'
 import { Ingester } from './ingester.js'
 import { Journal, type Crc32c } from './journal.js'
 import { LocalFiles } from './local-files.js'
@@ -30,6 +31,7 @@ import { Projector } from './projector.js'
 import { DONE_KEY, SEQ_KEY, recover, seqChange, type RecoveryReport } from './recovery.js'
 import { Remote } from './remote.js'
 import { writeSlots } from './slot-file.js'
+import { Retention } from './retention.js'
 import { RESERVE_BYTES, Space } from './space.js'
 import { Tracker } from './tracker.js'
 import { Volume, type Ownership } from './volume.js'
@@ -63,6 +65,8 @@ export interface FilesystemOptions {
   readonly deviceName?: (generation: GenerationNumber) => string
   /** Whether it is known whose a generation is. Default: it is. */
   readonly isKnown?: (generation: GenerationNumber) => boolean
+  /** Who belongs. Default: not known, and nothing old goes where there are several generations. */
+  readonly belonging?: () => Belonging
   /** Told when conflict copies have appeared. */ readonly onConflict?: () => void
 }
 
@@ -79,7 +83,8 @@ export class Filesystem {
   readonly directories: Directories
   readonly content: Content
   readonly ingester: Ingester
-  readonly history: History
+  /** What is kept of the past. */
+  readonly retention: Retention
   readonly projector: Projector
   readonly space: Space
   /** What other devices write. */
@@ -114,27 +119,22 @@ export class Filesystem {
       tables: new MergeTables(index, author),
       clock,
       ownership: options.ownership,
-      wake: () => this.#wake()
+      wake: () => this.#wake(),
+      watch: (changes) => this.retention.note(changes)
     })
     const deviceName = options.deviceName ?? ((generation) => generation.toString(16))
     const merger = new Merger(this.volume, { deviceName }, options.onConflict)
+    const parts = { remote: () => this.remote, ingester: () => this.ingester }
+    this.retention = new Retention({ ...options, ...parts, merger, deviceName })
+    const { history, horizon } = this.retention
     this.remote = new Remote({
       merger,
+      horizon,
       hearEvents: () => this.hearEvents(),
       hurry: () => this.#mayCommit && this.ingester.hurry(),
       stored: (ids) => store.records(ids),
       alarms: options.alarms,
       isKnown: options.isKnown ?? (() => true)
-    })
-    this.history = new History({
-      index,
-      store,
-      clock,
-      log,
-      limits: options.history,
-      isOpen: (ino) => this.volume.orphans.has(ino),
-      mayClear: () => !this.volume.parts.tables.isShared,
-      apply: (changes) => this.volume.apply(changes)
     })
     this.projector = new Projector({ volume: this.volume, store, log })
     this.space = new Space(this.volume, options.cacheBudgetBytes)
@@ -146,7 +146,8 @@ export class Filesystem {
       volume: this.volume,
       merger,
       store,
-      history: this.history,
+      history,
+      horizon,
       spareBytes: () => this.space.spareBytes,
       durable: (seq) => this.durable(seq),
       hearEvents: () => this.hearEvents(),
@@ -175,6 +176,7 @@ export class Filesystem {
    */
   async open(): Promise<RecoveryReport> {
     const { crc32c, bootId, salt, store, alarms, log, fault } = this.options
+    await this.retention.open()
     const report = await recover({
       volume: this.volume,
       crc32c,
@@ -185,14 +187,15 @@ export class Filesystem {
       alarms,
       log
     })
-    this.history.load()
+    this.retention.load()
     this.projector.start()
     if (!this.volume.parts.index.node(ROOT_INO)) this.#makeRoot()
     this.directories.loadNode(ROOT_INO)
     this.#timer = setInterval(() => this.#tick(), CHECKPOINT_MS)
     await this.remote.load()
     this.#mayCommit = true
-    const { volume, history, ingester } = this
+    const { volume, ingester, retention } = this
+    const { history } = retention
     sweepOrphanBlocks({ volume, history, ingester, store, alarms }).catch((error: unknown) => {
       log.warn({ err: error }, 'blocks of an interrupted commit stay until the next start')
     })
@@ -286,7 +289,7 @@ export class Filesystem {
     await this.ingester.close()
     this.volume.parts.files.close()
     this.content.close()
-    const tidied = Promise.all([this.projector.close(), this.history.close()])
+    const tidied = Promise.all([this.projector.close(), this.retention.history.close()])
     await this.options.store.stopTidying()
     await tidied
     await this.#checkpointing
@@ -303,7 +306,7 @@ export class Filesystem {
     await this.ingester.close()
     this.volume.parts.files.close()
     await this.projector.close()
-    await this.history.tend()
+    await this.retention.history.tend()
     await this.#checkpointing?.catch(() => undefined)
   }
 
@@ -348,20 +351,18 @@ export class Filesystem {
     this.#ensureSpare()
     if (this.volume.parts.index.pendingCount > 0) this.#checkpointSoon()
     this.space.tend()
+    if (this.#mayCommit) this.retention.tick()
   }
 
   #committed(): void {
     this.space.tend()
-    void this.history.tend()
+    this.retention.tend()
     if (this.volume.parts.index.pendingCount > CHECKPOINT_CHANGES) this.#checkpointSoon()
   }
 
   #checkpointSoon(): void {
     this.checkpoint().catch((error: unknown) => {
-      this.options.log.error(
-        { err: error },
-        'the index could not be written; it will be tried again'
-      )
+      this.options.log.error({ err: error }, 'the index could not be written; tried again soon')
     })
   }
 

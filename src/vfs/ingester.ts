@@ -12,16 +12,18 @@ import type { FaultPoint } from '../base/fault.js'
 import type { Logger } from '../base/log.js'
 import type { NodeId } from '../format/ids.js'
 import { contentMapOf } from '../format/winner.js'
-import type { BlockRun, DirentEntry, NodeEntry } from '../generation/types.js'
 import type { Change } from '../union/changes.js'
 import { TABLE } from '../union/merge-tables.js'
 import { readSafe, STAT_BYTES, type Row } from '../union/row.js'
 import { asBase, type Frozen, type Ingested, byteLengthOf } from './committed-row.js'
 import { buried, withCommitted, withContent } from './committed-row.js'
+import { writeRecords } from './commit-batches.js'
 import { ConflictCommit, countOthers } from './conflict-commit.js'
+import { deadKey } from './aftermath.js'
 import type { ContentStore } from './content-store.js'
 import { storedEntry, type StoredEntry } from './stored-claims.js'
-import { blobsLengthChange, deadKey, type History } from './history.js'
+import { blobsLengthChange, type History } from './history.js'
+import type { Claim, Horizon } from './horizon.js'
 import type { Merger } from './merger.js'
 import { RANGES } from './plane.js'
 import { heldUntilMs } from './streams.js'
@@ -30,8 +32,6 @@ import type { Volume } from './volume.js'
 
 /** Most files of one commit: a freeze is short however many are dirty. */
 const FILES_PER_COMMIT = 4096
-/** Entries of one bee batch: a commit of a large tree is many, each a tree by itself. */
-const BATCH_ENTRIES = 5000
 /**
  * A commit waits for so much quiet: what is being made and thrown away need never be stored; but
  * not longer than `busyMs`. While other devices are connected somebody may be waiting for it.
@@ -54,6 +54,8 @@ export interface IngesterParts {
   readonly history: Pick<History, 'supersede'>
   /** How many bytes may be written until the disk is full. */
   readonly spareBytes: () => number
+  /** Says what was merged of other devices, and notes that the commit says it. */
+  readonly horizon: Pick<Horizon, 'claim' | 'committed' | 'failed' | 'hurry' | 'wantsCommit'>
   /** Called after every commit with what it wrote. */
   readonly onCommitted: (places: Iterable<DirentPlace>, rows: Iterable<Row | null>) => void
   readonly alarms: Alarms
@@ -70,6 +72,7 @@ interface Snapshot {
   readonly graves: ReadonlyMap<number, Buffer>
   readonly dirents: readonly StoredEntry[]
   readonly frozen: readonly Frozen[]
+  readonly claim: Claim
 }
 
 /** What a commit has written. */
@@ -77,6 +80,8 @@ interface Committed {
   readonly files: readonly Ingested[]
   readonly rows: ReadonlyMap<number, Row | null>
   readonly blobsLength: number
+  /** Of the bee, behind the last batch with records; null: there were none. */
+  readonly version: number | null
   /** Nodes that stand for the same names as a file. */
   readonly others: ReadonlyMap<number, readonly NodeId[]>
 }
@@ -143,6 +148,19 @@ export class Ingester {
     if (!this.#closed && !this.#running) void this.#run(true)
   }
 
+  /**
+   * Says by a commit what was merged of other devices, also when there is nothing else to commit.
+   * @throws what the last commit failed with
+   */
+  async acknowledge(): Promise<void> {
+    await this.flush()
+    this.parts.horizon.hurry()
+    const failure: { error: unknown } = { error: null }
+    await this.#running
+    await this.#run(true, failure)
+    if (failure.error) throw failure.error
+  }
+
   /** Starts no further commit and waits for the one under way. */
   async close(): Promise<void> {
     this.#closed = true
@@ -198,24 +216,27 @@ export class Ingester {
     const batch = tracker.take(clock.monotonicMs(), force, FILES_PER_COMMIT, (ino, waitedMs) =>
       heldUntilMs(volume.parts, ino, { waitedMs, spareBytes: this.parts.spareBytes() })
     )
-    if (batch.nodes.size + batch.dirents.length + batch.files.length === 0) return
+    const isEmpty = batch.nodes.size + batch.dirents.length + batch.files.length === 0
+    if (isEmpty && !this.parts.horizon.wantsCommit) return
     let thawed = false
+    let claim: Claim | null = null
     const frozenInos: number[] = []
     try {
       // Before the freeze, so that the reservation is durable with it: a dot that is in the
       // generation must never be issued again. Three each: a file may change until it is stored.
       volume.apply(author.reserve(0, 3 * batch.files.length + countOthers(others)))
       const snapshot = this.#snapshot(batch, frozenInos)
+      claim = snapshot.claim
       fault('commit.frozen')
       await durable(snapshot.seq)
       fault('commit.durable')
       const files = await this.#ingest(snapshot.frozen)
       const rows = this.#committedRows(snapshot, files)
-      await this.#commitRecords(snapshot, rows)
+      const version = await writeRecords({ store, author }, { ...snapshot, rows })
       await store.barrier()
       const { blobsLength } = await store.info()
       fault('commit.stored')
-      this.#finish(snapshot, { files, rows, blobsLength, others })
+      this.#finish(snapshot, { files, rows, blobsLength, version, others })
       thawed = true
       tracker.done()
       this.parts.onCommitted(snapshot.batch.dirents, snapshot.rows.values())
@@ -225,6 +246,7 @@ export class Ingester {
       if (!thawed) {
         for (const ino of frozenInos) plane.thaw(ino, false)
         tracker.failed(batch)
+        if (claim) this.parts.horizon.failed(claim)
       }
       this.#cutTo.clear()
     }
@@ -268,7 +290,8 @@ export class Ingester {
       this.inFlightBytes += byteLengthOf(file.ranges)
     }
     const dirents = batch.dirents.map((place) => storedEntry(tables, place))
-    return { batch, seq, rows, graves, dirents, frozen }
+    const claim = this.parts.horizon.claim(rows.size > 0)
+    return { batch, seq, rows, graves, dirents, frozen, claim }
   }
 
   async #ingest(frozen: readonly Frozen[]): Promise<Ingested[]> {
@@ -291,55 +314,17 @@ export class Ingester {
     return rows
   }
 
-  async #commitRecords(snapshot: Snapshot, rows: ReadonlyMap<number, Row | null>): Promise<void> {
-    const { author } = this.parts.volume.parts
-    // A node's record and the entries that name it stay together, so that each batch by itself is
-    // a tree whose every place has its entry.
-    const byNode = new Map<number, DirentEntry[]>()
-    const removed: DirentEntry[] = []
-    for (const { ino, entry } of snapshot.dirents) {
-      const entries = byNode.get(ino)
-      if (ino === 0) removed.push(entry)
-      else if (entries) entries.push(entry)
-      else byNode.set(ino, [entry])
-    }
-    let nodes: NodeEntry[] = []
-    let dirents: DirentEntry[] = []
-    const send = async (room: number): Promise<void> => {
-      if (nodes.length + dirents.length + room <= BATCH_ENTRIES) return
-      await this.parts.store.commit({ nodes, dirents })
-      nodes = []
-      dirents = []
-    }
-    for (const ino of new Set([...rows.keys(), ...byNode.keys()])) {
-      const row = rows.get(ino)
-      const entries = byNode.get(ino) ?? []
-      await send(entries.length + 1)
-      if (row !== undefined) {
-        const record = row?.recordBytes ?? snapshot.graves.get(ino) ?? null
-        nodes.push({ id: author.idOf(ino), record })
-      }
-      dirents.push(...entries)
-    }
-    for (const entry of removed) {
-      await send(1)
-      dirents.push(entry)
-    }
-    if (nodes.length + dirents.length > 0) await send(BATCH_ENTRIES)
-  }
-
   /** The files' new maps into the journal and the index; the frozen bytes are let go. */
-  #finish(snapshot: Snapshot, { files, rows, blobsLength, others }: Committed): void {
+  #finish(snapshot: Snapshot, { files, rows, blobsLength, version, others }: Committed): void {
     const { volume, history, merger } = this.parts
     const { plane, tracker, clock, tables, index } = volume.parts
     const changes: Change[] = []
     const bases: Row[] = []
-    const superseded: BlockRun[] = []
     const conflicts = new ConflictCommit(merger)
     for (const ingested of files) {
       const { ino } = ingested.file
       const { result } = ingested
-      superseded.push(...result.superseded)
+      changes.push(...history.supersede(result.superseded, [ino]))
       if (result.superseded.length > 0) tracker.noteRewritten(ino, clock.monotonicMs())
       const old = index.node(ino) ?? volume.orphans.get(ino)
       const linked = old && old.nlink > 0
@@ -358,7 +343,7 @@ export class Ingester {
       else if (linked) changes.push({ kind: 'node', ino, row, local: true })
       else volume.orphans.set(ino, row)
     }
-    changes.push(...history.supersede(superseded))
+    changes.push(...this.parts.horizon.committed(snapshot.claim, version))
     if (files.length > 0) changes.push(blobsLengthChange(blobsLength))
     if (conflicts.isEmpty) volume.applyAll(changes)
     else conflicts.commit(changes)

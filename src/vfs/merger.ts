@@ -12,6 +12,7 @@ import type { Change } from '../union/changes.js'
 import { type BaseRow, type Merged, changesOf } from '../union/delta-changes.js'
 import type { NameChange, RowChange } from '../union/delta-changes.js'
 import { STAT_BYTES, type Row } from '../union/row.js'
+import { withAftermath } from './aftermath.js'
 import { ATTR } from './plane.js'
 import type { Volume } from './volume.js'
 
@@ -33,12 +34,15 @@ export interface MergeRequest {
 
 /** What changes of records will do. */
 export interface Plan {
+  readonly nodes: readonly NodeChange[]
   readonly merged: Merged
   readonly request: MergeRequest
 }
 
 /** See the file's head. Everything here is synchronous. */
 export class Merger {
+  /** Key of the own blobs core; set before anything is merged. */
+  core = Buffer.alloc(0)
   readonly #scratch = Buffer.alloc(STAT_BYTES)
 
   constructor(
@@ -69,7 +73,7 @@ export class Merger {
     const { isOwn, rows } = request
     const epochOf = (ino: number): number => (this.volume.orphans.get(ino)?.baseEpoch ?? 0) + 1
     const options = { isOwn, dataSeq: plane.lastSeq(), epochOf, ...(rows && { rows }) }
-    return { merged: changesOf(tables, { nodes, delta }, options), request }
+    return { nodes, merged: changesOf(tables, { nodes, delta }, options), request }
   }
 
   /**
@@ -85,9 +89,13 @@ export class Merger {
   }
 
   /** Journals a plan, applies and shows it. Nothing may have changed since it was made. */
-  apply({ merged, request }: Plan): void {
-    const { tables } = this.volume.parts
-    const changes = [...merged.changes, ...(request.beside ?? [])]
+  apply({ nodes, merged, request }: Plan): void {
+    const { tables, index, author } = this.volume.parts
+    const { isOwn, rows, beside = [] } = request
+    const isCommitted = (ino: number): boolean => rows?.has(ino) === true
+    const parts = { index, author, core: this.core }
+    const own = { nodes, changes: merged.changes, isOwn, isCommitted }
+    const changes = [...withAftermath(parts, own), ...beside]
     this.volume.applyAtOnce(changes)
     tables.note(changes)
     this.#show(merged, request)

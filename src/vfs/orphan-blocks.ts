@@ -52,6 +52,6 @@ export async function sweepOrphanBlocks(parts: OrphanBlocksParts): Promise<void>
   await ingester.flush()
   for (const { key, value } of orphans) {
     const run = { block: value.readUIntLE(0, 6), count: value.readUIntLE(6, 6) }
-    volume.apply([...history.supersede([run]), { kind: 'meta', key, value: null }])
+    volume.apply([...history.supersede([run], []), { kind: 'meta', key, value: null }])
   }
 }

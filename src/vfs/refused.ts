@@ -57,6 +57,11 @@ export class Refused {
     return found
   }
 
+  /** Whether nothing is remembered. */
+  get isEmpty(): boolean {
+    return [...this.#counts.values()].every((count) => count === 0)
+  }
+
   /**
    * Takes note of what became of a generation's records.
    * @param used ids of those that could be used

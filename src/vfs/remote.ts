@@ -16,11 +16,13 @@ import type { GenerationNumber, NodeId } from '../format/ids.js'
 import type { NodeChange } from '../format/merge-state.js'
 import type { NodeRecord } from '../format/record.js'
 import { flawOf, versionsOf } from '../format/record-check.js'
+import type { SeenEntry } from '../generation/types.js'
 import { mergeRecord } from '../format/merge.js'
 import { FOREIGN_START, type ForeignCursor } from '../generation/foreign.js'
 import type { Change } from '../union/changes.js'
 import { SHARED_KEY } from '../union/merge-tables.js'
 import type { ContentStore } from './content-store.js'
+import type { Horizon } from './horizon.js'
 import type { Merger, Plan } from './merger.js'
 import { Refused, type RefusedRecord } from './refused.js'
 
@@ -67,6 +69,7 @@ interface Merged {
 /** The parts it works with. */
 export interface RemoteParts {
   readonly merger: Merger
+  readonly horizon: Pick<Horizon, 'heard'>
   /** Hears all events that the data plane has reported by now. */
   readonly hearEvents: () => void
   /** Has a commit of all that is dirty not wait. */
@@ -97,7 +100,7 @@ export class Remote {
     this.#held = this.#index.metaRange(HELD).length
     await this.#hearOwn()
     for (const [generation, records] of this.#refused.load()) {
-      this.#takeIn(generation, records, null)
+      this.#takeIn(generation, records, null, [])
     }
     this.retry()
   }
@@ -146,36 +149,44 @@ export class Remote {
    * shown when it returns; after a crash all of it is there, or it is to be repeated.
    * @param records each as it is in the generation's bee; ids may be there several times
    * @param cursor up to where that is all of it, kept with them at last; null: there is more
+   * @param seen what the generation says that it has merged of others, as far as that is news
    * @throws {FsError} EAGAIN for a record that speaks of a generation which nobody has introduced
    *   yet: nothing was taken in
    */
   takeIn(
     generation: GenerationNumber,
     records: readonly HeardRecord[],
-    cursor: ForeignCursor | null
+    cursor: ForeignCursor | null,
+    seen: readonly SeenEntry[] = []
   ): TakenIn {
     this.share()
-    return this.#takeIn(generation, records, cursor)
+    const { horizon } = this.parts
+    const hasRecords = records.length > 0
+    const isWhole = cursor !== null && cursor.scanned === null
+    const page = isWhole ? { generation, version: cursor.version, hasRecords, seen } : null
+    return this.#takeIn(generation, records, cursor, page ? horizon.heard(page) : [])
   }
 
   #takeIn(
     generation: GenerationNumber,
     heard: readonly HeardRecord[],
-    cursor: ForeignCursor | null
+    cursor: ForeignCursor | null,
+    also: readonly Change[]
   ): TakenIn {
     const { records, refused } = this.#decoded(heard)
     for (const record of records.values()) this.#checkKnown(record)
     const { nodes, aheadMs } = this.#merge(records)
     const passedOver = this.#refused.note(generation, refused, records.keys())
-    const beside = cursor ? [...passedOver, cursorChange(generation, cursor)] : passedOver
+    const moved = cursor ? [cursorChange(generation, cursor)] : []
+    const beside = [...passedOver, ...moved, ...also]
     let failedCount = 0
     const held = this.#apply(nodes, beside, (failed) => {
       failedCount = failed.length
-      const also = failed.flatMap(({ node: { node }, error }) => {
+      const unmerged = failed.flatMap(({ node: { node }, error }) => {
         const bytes = heard.findLast(({ id }) => id === node)?.record
         return bytes ? [{ id: node, record: bytes, why: error.message }] : []
       })
-      return this.#refused.note(generation, also, [])
+      return this.#refused.note(generation, unmerged, [])
     })
     const changed = nodes.length - held.length - failedCount
     return { changed, held: held.length, aheadMs, refused: refused.length + failedCount }
@@ -184,6 +195,11 @@ export class Remote {
   /** Nodes whose news waits for a commit, or for a removed file to be closed. */
   get heldCount(): number {
     return this.#held
+  }
+
+  /** Whether something was heard that is not merged: it is held, or was refused. */
+  get isLacking(): boolean {
+    return this.#held > 0 || !this.#refused.isEmpty
   }
 
   /** Tries again what is held. To be called when something was committed. */

@@ -66,6 +66,8 @@ export interface VolumeParts {
   readonly ownership: Ownership
   /** Called when something became dirty, so that a commit gets scheduled. */
   readonly wake: () => void
+  /** Sees all changes that were applied, before the commit that is to follow. */
+  readonly watch: (changes: readonly Change[]) => void
 }
 
 /** @see VolumeParts */
@@ -115,11 +117,8 @@ export class Volume {
   /** Journals changes and applies them. They survive kill -9 when this returns. */
   apply(changes: readonly Change[]): void {
     if (changes.length === 0) return
-    const { journal, index, tracker, wake } = this.parts
-    journal.append(encodeChanges(changes, META.changes))
-    index.apply(changes)
-    tracker.note(changes)
-    wake()
+    this.parts.journal.append(encodeChanges(changes, META.changes))
+    this.#note(changes)
   }
 
   /**
@@ -127,7 +126,7 @@ export class Volume {
    * take: after a crash all of them are there, or none.
    */
   applyAtOnce(changes: readonly Change[]): void {
-    const { journal, index, tracker, wake } = this.parts
+    const { journal } = this.parts
     const entries = inEntries(changes)
     if (entries.length <= 1) {
       this.apply(changes)
@@ -137,9 +136,7 @@ export class Volume {
       const isLast = i === entries.length - 1
       journal.append(encodeChanges(entry, i === 0 ? META.first : isLast ? META.last : META.middle))
     }
-    index.apply(changes)
-    tracker.note(changes)
-    wake()
+    this.#note(changes)
   }
 
   /**
@@ -148,6 +145,14 @@ export class Volume {
    */
   applyAll(changes: readonly Change[]): void {
     for (const entry of inEntries(changes)) this.apply(entry)
+  }
+
+  #note(changes: readonly Change[]): void {
+    const { index, tracker, watch, wake } = this.parts
+    index.apply(changes)
+    tracker.note(changes)
+    watch(changes)
+    wake()
   }
 
   /**

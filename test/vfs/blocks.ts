@@ -1,16 +1,12 @@
 /** Accounts for every block of a test volume: used by a file, kept as history, or leaked. */
 import type { BlockRun } from '../../src/generation/types.js'
 import { contentMapOf, dataWinner } from '../../src/format/winner.js'
+import { decodeNote } from '../../src/vfs/history.js'
 import type { TestVolume } from './test-volume.js'
 
-function historyRuns(volume: TestVolume): BlockRun[] {
-  const runs: BlockRun[] = []
-  for (const { value } of volume.fs.volume.parts.index.metaRange('hist:')) {
-    for (let at = 6; at + 10 <= value.length; at += 10) {
-      runs.push({ block: value.readUIntLE(at, 6), count: value.readUInt32LE(at + 6) })
-    }
-  }
-  return runs
+function historyRuns(volume: TestVolume): readonly BlockRun[] {
+  const notes = volume.fs.volume.parts.index.metaRange('hist:')
+  return notes.flatMap(({ value }) => decodeNote(value).runs)
 }
 
 /** The blocks that nothing knows of, after everything has been committed; none is right. */

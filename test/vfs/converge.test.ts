@@ -14,6 +14,9 @@ const DEVICES = 3
 const RUNS = Number(process.env['PCFS_CONVERGE_RUNS'] ?? 12)
 const SEED = Number(process.env['PCFS_SEED'] ?? 20261123)
 const SIZE = 8
+const DAY_MS = 86_400_000
+/** Added to the running time of all devices. */
+const skew = { ms: 0 }
 
 type Step = { readonly device: number } & (
   | { readonly op: 'write' | 'mkdir'; readonly path: string }
@@ -21,7 +24,7 @@ type Step = { readonly device: number } & (
   | { readonly op: 'rewrite' | 'remove' | 'touch' | 'chmod'; readonly pick: number }
   | { readonly op: 'rename' | 'link'; readonly pick: number; readonly to: string }
   | { readonly op: 'ship'; readonly to: number; readonly batch: number }
-  | { readonly op: 'crash' | 'commit' }
+  | { readonly op: 'crash' | 'commit' | 'forget' }
 )
 
 const device = fc.integer({ min: 0, max: DEVICES - 1 })
@@ -63,7 +66,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({ op: fc.constantFrom<'crash' | 'commit'>('crash', 'commit'), device })
-  }
+  },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant<'forget'>('forget'), device }) }
 )
 
 /** What must be there at the end. */
@@ -75,7 +79,7 @@ interface Ledger {
 }
 
 /** How many steps did something, and how many the kernel or the tree refused. */
-const tally = { done: 0, refused: 0, conflicts: 0 }
+const tally = { done: 0, refused: 0, conflicts: 0, forgotten: 0 }
 
 class Run {
   readonly #ledger: Ledger = { next: 1, written: new Set(), gone: new Set() }
@@ -117,6 +121,14 @@ class Run {
       await this.drive.settle()
     }
     await this.check()
+    const { length: before } = this.drive.graves()
+    for (let round = 0; round < 3; round++) {
+      skew.ms += DAY_MS
+      await this.drive.acknowledge()
+    }
+    tally.forgotten += before - this.drive.graves().length
+    await this.drive.evict()
+    await this.check()
   }
 
   async check(): Promise<void> {
@@ -127,6 +139,7 @@ class Run {
     if (JSON.stringify(first).includes('(conflict')) tally.conflicts++
     const whole = this.#own(await this.drive.materialised())
     assert.deepStrictEqual(kindsOf(first), whole, 'materialised')
+    assert.deepStrictEqual(kindsOf(first), this.#own(this.drive.everything()), 'never forgotten')
     const shown = new Set(textsOf(first))
     for (const text of this.#ledger.written) {
       assert.ok(shown.has(text) || this.#ledger.gone.has(text), `lost: ${text}`)
@@ -153,12 +166,17 @@ class Run {
         return volume.crash()
       case 'commit':
         return volume.fs.ingester.flush()
+      case 'forget':
+        skew.ms += DAY_MS
+        return volume.fs.retention.acknowledge()
       default:
         return this.#operation(each)
     }
   }
 
-  async #operation(each: Exclude<Step, { op: 'ship' | 'crash' | 'commit' }>): Promise<void> {
+  async #operation(
+    each: Exclude<Step, { op: 'ship' | 'crash' | 'commit' | 'forget' }>
+  ): Promise<void> {
     const { kernel } = this.drive.at(each.device)
     const picked = 'path' in each ? each.path : await this.#picked(each.device, each.pick)
     if (picked === null) return
@@ -268,7 +286,7 @@ function textsOf(shown: Shown): string[] {
 }
 
 t.test('devices that have heard the same show the same, and nothing is lost', async (t) => {
-  const drive = await TestDrive.create(DEVICES)
+  const drive = await TestDrive.create(DEVICES, { skew, historyBytes: 0 })
   t.teardown(() => drive.close())
   let runs = 0
   await fc.assert(

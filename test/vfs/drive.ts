@@ -17,6 +17,7 @@ import { materialise } from '../../src/format/tree.js'
 import { ROOT_ID } from '../../src/format/ids.js'
 import { Row } from '../../src/union/row.js'
 import type { ContentStore, FetchRequest } from '../../src/vfs/content-store.js'
+import type { Belonging } from '../../src/vfs/horizon.js'
 import type { TakenIn } from '../../src/vfs/remote.js'
 import { Posix, type Seen } from './posix.js'
 import { TestVolume, type TestVolumeOptions } from './test-volume.js'
@@ -41,11 +42,17 @@ export interface TestDriveOptions extends Omit<TestVolumeOptions, 'wrapStore' | 
 /** See the file's head. */
 export class TestDrive {
   readonly volumes: TestVolume[] = []
+  /** Generations that are merged and no longer current. */
+  readonly sealed = new Set<GenerationNumber>()
+  /** Generations that are no longer merged. */
+  readonly retired = new Set<GenerationNumber>()
   readonly #generations: GenerationNumber[] = []
   readonly #blobs = new Map<string, number>()
   readonly #blocks = new Map<string, Buffer>()
   /** What each pair has shipped: records as hex by id. */
   readonly #shipped = new Map<string, Map<string, string>>()
+  /** All records that any device ever shipped, merged: what nothing is ever forgotten of. */
+  readonly #everything = new Map<NodeId, NodeRecord>()
   #foreign = FOREIGN_INO
 
   /** So many devices, each empty. */
@@ -55,6 +62,7 @@ export class TestDrive {
       const volume = await TestVolume.create({
         ...options,
         isOther: true,
+        belonging: () => drive.belonging(),
         wrapStore: (store) => drive.#wrap(i, options.wrapStore?.(store, i) ?? store)
       })
       const { generation, blobsKey } = await volume.store.call('info')
@@ -64,6 +72,24 @@ export class TestDrive {
       volume.fs.remote.share()
     }
     return drive
+  }
+
+  /** Whose word counts. */
+  belonging(): Belonging {
+    const merged = this.#generations.filter((generation) => !this.retired.has(generation))
+    return {
+      current: merged.filter((generation) => !this.sealed.has(generation)),
+      sealed: merged
+        .filter((generation) => this.sealed.has(generation))
+        .map((generation) => ({ generation, length: 1 }))
+    }
+  }
+
+  /** The generation of the device with a number. */
+  generationOf(index: number): GenerationNumber {
+    const generation = this.#generations[index]
+    assert(generation !== undefined)
+    return generation
   }
 
   /** The device with a number. */
@@ -86,24 +112,27 @@ export class TestDrive {
   /** As `ship`, of what is in the store by now. */
   async shipStored(from: number, to: number, batchSize = Infinity): Promise<TakenIn[]> {
     const source = this.at(from)
-    const generation = this.#generations[from]
-    assert(generation !== undefined)
+    const generation = this.generationOf(from)
     const { dbLength } = await source.store.call('info')
+    const seen = await source.store.call('seen')
     const pair = `${from}>${to}`
     const shipped = this.#shipped.get(pair) ?? new Map<string, string>()
     this.#shipped.set(pair, shipped)
     const news: { id: NodeId; record: Uint8Array }[] = []
     for await (const [id, record] of recordsOf(source)) {
+      merge(this.#everything, id, record)
       const hex = Buffer.from(record).toString('hex')
       if (shipped.get(id) === hex) continue
       shipped.set(id, hex)
       news.push({ id, record })
     }
     const taken: TakenIn[] = []
-    for (let at = 0; at < Math.max(1, news.length); at += Math.min(batchSize, PAGE)) {
-      const batch = news.slice(at, at + Math.min(batchSize, PAGE))
-      const cursor = { version: dbLength, scanned: null }
-      taken.push(this.at(to).fs.remote.takeIn(generation, batch, cursor))
+    const size = Math.min(batchSize, PAGE)
+    for (let at = 0; at < Math.max(1, news.length); at += size) {
+      const batch = news.slice(at, at + size)
+      const isLast = at + size >= news.length
+      const cursor = { version: dbLength, scanned: isLast ? null : ROOT_ID }
+      taken.push(this.at(to).fs.remote.takeIn(generation, batch, cursor, isLast ? seen : []))
     }
     return taken
   }
@@ -123,6 +152,16 @@ export class TestDrive {
     }
   }
 
+  /** All tell the others what they have merged, hear it of the others, and let go what is old. */
+  async acknowledge(): Promise<void> {
+    for (const volume of this.volumes) await volume.fs.retention.acknowledge()
+    await this.exchange()
+    for (const volume of this.volumes) {
+      await volume.fs.retention.acknowledge()
+      await volume.fs.retention.history.tend()
+    }
+  }
+
   /** Until nothing is held any more: no file is open, and the kernels forget. */
   async settle(): Promise<void> {
     for (let tries = 0; tries < 100; tries++) {
@@ -138,26 +177,40 @@ export class TestDrive {
     return shownOf(await this.posix(index).look())
   }
 
-  /** What all records of all devices together make. */
+  /** What the records that all devices have by now make together. */
   async materialised(): Promise<Shown> {
     const records = new Map<NodeId, NodeRecord>()
     for (const volume of this.volumes) {
       await volume.fs.ingester.flush()
-      for await (const [id, bytes] of recordsOf(volume)) {
-        const record = decodeRecord(Buffer.from(bytes))
-        const known = records.get(id)
-        records.set(id, known ? mergeRecord(known, record) : record)
-      }
+      for await (const [id, bytes] of recordsOf(volume)) merge(records, id, bytes)
     }
-    const { dirs } = materialise(records, { deviceName: (number) => number.toString(16) })
-    const tree = (dir: NodeId): Shown => {
-      const names: Record<string, Shown | string> = {}
-      for (const { name, kind, node } of dirs.get(dir) ?? []) {
-        names[name.toString()] = kind === 'dir' ? tree(node) : kind
-      }
-      return names
-    }
-    return tree(ROOT_ID)
+    return treeOf(records)
+  }
+
+  /** What all records that were ever shipped make, also those that all have forgotten. */
+  everything(): Shown {
+    return treeOf(this.#everything)
+  }
+
+  /** The keys of removed nodes' records, of one device or of all. */
+  graves(index: number | null = null): readonly string[] {
+    const volumes = index === null ? this.volumes : [this.at(index)]
+    return volumes.flatMap(({ fs }) =>
+      fs.volume.parts.index.metaRange('grave:').map(({ key }) => key)
+    )
+  }
+
+  /** How many records a device's bee has. */
+  async recordCount(index: number): Promise<number> {
+    let count = 0
+    for await (const _ of recordsOf(this.at(index))) count++
+    return count
+  }
+
+  /** The next reads ask the devices that hold the blocks, not a local file or this one. */
+  async evict(): Promise<void> {
+    for (const volume of this.volumes) await volume.evict()
+    this.#blocks.clear()
   }
 
   async close(): Promise<void> {
@@ -230,6 +283,25 @@ export class TestDrive {
     this.#blocks.set(key, bytes)
     return bytes
   }
+}
+
+function merge(records: Map<NodeId, NodeRecord>, id: NodeId, bytes: Uint8Array): void {
+  const record = decodeRecord(Buffer.from(bytes))
+  const known = records.get(id)
+  records.set(id, known ? mergeRecord(known, record) : record)
+}
+
+/** The kinds that the tree of these records shows. */
+function treeOf(records: ReadonlyMap<NodeId, NodeRecord>): Shown {
+  const { dirs } = materialise(records, { deviceName: (number) => number.toString(16) })
+  const tree = (dir: NodeId): Shown => {
+    const names: Record<string, Shown | string> = {}
+    for (const { name, kind, node } of dirs.get(dir) ?? []) {
+      names[name.toString()] = kind === 'dir' ? tree(node) : kind
+    }
+    return names
+  }
+  return tree(ROOT_ID)
 }
 
 /** All records of a device's generation. */

@@ -24,7 +24,10 @@ t.test('superseded blocks are kept within the history budget, the oldest go firs
   const volume = await setUp(t, { historyBytes: 25 * BLOCK })
   const { ino } = await volume.kernel.create(1, 'f', 0o644)
   await rewrite(volume, ino, 6)
-  t.ok(volume.fs.history.bytes <= 25 * BLOCK, `${volume.fs.history.bytes / BLOCK} blocks`)
+  t.ok(
+    volume.fs.retention.history.bytes <= 25 * BLOCK,
+    `${volume.fs.retention.history.bytes / BLOCK} blocks`
+  )
   t.ok(historyBlocks(volume) >= 10, 'the newest stay')
   t.equal((await volume.kernel.read(ino, 0, 1))[0], 6)
 })
@@ -38,10 +41,10 @@ t.test(
     await rewrite(volume, ino, 2)
     t.equal(historyBlocks(volume), 10)
     skew.ms = 29 * DAY_MS
-    await volume.fs.history.tend()
+    await volume.fs.retention.history.tend()
     t.equal(historyBlocks(volume), 10, 'not yet')
     skew.ms = 31 * DAY_MS
-    await volume.fs.history.tend()
+    await volume.fs.retention.history.tend()
     t.equal(historyBlocks(volume), 0)
     await volume.evict()
     t.equal((await volume.kernel.read(ino, 0, 1))[0], 2, 'what is used stays')

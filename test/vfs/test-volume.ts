@@ -25,6 +25,7 @@ import { StoreClient } from '../../src/daemon/store-client.js'
 import { Index } from '../../src/union/index-store.js'
 import type { ContentStore } from '../../src/vfs/content-store.js'
 import { Filesystem } from '../../src/vfs/filesystem.js'
+import type { Belonging } from '../../src/vfs/horizon.js'
 import { TestKernel } from './test-kernel.js'
 
 /** How a test volume differs from a mounted one. */
@@ -39,6 +40,8 @@ export interface TestVolumeOptions {
   readonly fault?: FaultPoint
   /** An identity, and so a generation, of its own: for one of several devices. */
   readonly isOther?: boolean
+  /** Who belongs, for one of several devices. */
+  readonly belonging?: () => Belonging
   /** Stands between filesystem and store. */
   readonly wrapStore?: (store: ContentStore) => ContentStore
 }
@@ -190,7 +193,8 @@ export class TestVolume {
         nameOf: (pid) => (pid === INDEXER ? 'indexer' : null)
       },
       log,
-      fault
+      fault,
+      ...(this.options.belonging && { belonging: this.options.belonging })
     })
     dispatcher.attach(fs)
     await fs.open()
@@ -303,7 +307,7 @@ export class TestVolume {
   /** Commits everything; then nothing is dirty. */
   async flush(): Promise<void> {
     await this.fs.flush()
-    await this.fs.history.tend()
+    await this.fs.retention.history.tend()
   }
 
   /** Takes everything out of the cache, so that it has to be fetched. */
