@@ -9,6 +9,7 @@ import type { GenerationNumber } from '../format/ids.js'
 import type { ForeignPage } from '../generation/foreign.js'
 import type { Filesystem as Vfs } from '../vfs/filesystem.js'
 import { raiseBearerAlarm } from './device-operations.js'
+import type { Belonging } from '../vfs/horizon.js'
 import { Following } from './following.js'
 import { takeInSlices } from './intake.js'
 import type { LastSeen } from './last-seen.js'
@@ -70,6 +71,19 @@ export class Devices {
     const since = this.#unknownSince.get(generation) ?? nowMs
     this.#unknownSince.set(generation, since)
     return nowMs - since > INTRODUCTION_MS
+  }
+
+  /** Whose reports of what they have seen count, and whose records are complete. */
+  belonging(): Belonging {
+    const current: GenerationNumber[] = []
+    const sealed: { generation: GenerationNumber; length: number }[] = []
+    for (const { generation, state, cut } of this.#known) {
+      if (generation === null) continue
+      // Who is suspended may come back.
+      if (state === 'active' || state === 'suspended' || cut === null) current.push(generation)
+      else sealed.push({ generation, length: cut })
+    }
+    return { current, sealed }
   }
 
   /** Begins to take in what the others write. */

@@ -185,6 +185,7 @@ function makeVfs(
     background: { limits: limits.background, nameOf: processName },
     deviceName: (generation) => devices.nameOf(generation),
     isKnown: (generation) => devices.isKnown(generation),
+    belonging: () => devices.belonging(),
     onConflict: () => parts.notice.note(),
     alarms,
     log,

@@ -15,6 +15,8 @@ export interface KnownGeneration {
   readonly state: GenerationState
   /** null: it writes nothing. */
   readonly generation: GenerationNumber | null
+  /** How much of its records counts; null: all. */
+  readonly cut: number | null
   readonly isOwn: boolean
 }
 

@@ -98,6 +98,7 @@ export class StorePeers {
       role: generation.role,
       state: generation.state,
       generation: numberOf(generation),
+      cut: cutOf(generation),
       isOwn: generation.key === this.group.me
     }))
   }
@@ -187,6 +188,12 @@ export class StorePeers {
   #warn(err: unknown): void {
     if (!this.#isClosed) this.#options.log.warn({ err }, 'a duty in the group could not be done')
   }
+}
+
+/** How many blocks of its db core count; null: all. */
+function cutOf({ grant, cut }: Generation): number | null {
+  if (cut === null || grant.cores === null) return null
+  return cut.find(({ key }) => key === grant.cores?.db)?.length ?? 0
 }
 
 function numberOf({ grant }: Generation): ReturnType<typeof generationNumber> | null {
