@@ -109,8 +109,14 @@ export class Merger {
 
   #show({ rows, names }: Merged, request: MergeRequest): void {
     for (const change of rows) {
-      if (change.after === null) this.#showGone(change)
-      else this.#showRow(change.after, !request.isOwn && isContentNew(change))
+      const { ino, after } = change
+      if (after === null) {
+        this.#showGone(change)
+        continue
+      }
+      // What a commit has stored is what the file held, which may have been written to since.
+      const isStored = request.rows?.get(ino)?.row.baseEpoch === after.baseEpoch
+      this.#showRow(after, !request.isOwn && !isStored && isContentNew(change))
     }
     for (const change of names) this.#showName(change)
     if (names.some(isNewCopy)) this.onConflict()

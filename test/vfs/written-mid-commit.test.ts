@@ -16,6 +16,7 @@ const NEWS: readonly {
   { does: 'nothing', act: async () => undefined },
   { does: 'an edit', act: (drive) => write(drive, 1, 'd/f', 'edited') },
   { does: 'a chmod', act: (drive) => chmod(drive, 1, 'd/f', 0o600) },
+  { does: 'a name that is taken there', act: (drive) => write(drive, 1, 'd/x', 'theirs') },
   { does: 'a rename', act: (drive) => rename(drive, 1, 'd/f', 'd/g') },
   {
     does: 'another file of that name',
@@ -26,14 +27,14 @@ const NEWS: readonly {
   }
 ]
 
-/** How the file stands before it is written to. */
-const BEFORE: readonly { readonly is: string; readonly isApart: boolean }[] = [
-  { is: 'a plain file', isApart: false },
-  { is: 'a file of a conflict', isApart: true }
+/** How the file stands before it is written to: the names that both devices make apart. */
+const BEFORE: readonly { readonly is: string; readonly apart: readonly string[] }[] = [
+  { is: 'a plain file', apart: [] },
+  { is: 'a file of a conflict', apart: ['d/f'] }
 ]
 
 for (const moment of MOMENTS) {
-  for (const { is, isApart } of BEFORE) {
+  for (const { is, apart } of BEFORE) {
     for (const { does, act } of NEWS) {
       t.test(`what is appended to ${is} stays (after the ${moment}, heard: ${does})`, async (t) => {
         const interruption = new Interruption()
@@ -44,10 +45,12 @@ for (const moment of MOMENTS) {
         const { kernel, fs } = drive.at(0)
         await kernel.mkdir(1, 'd', 0o755)
         await drive.exchange()
-        if (isApart) await write(drive, 1, 'd/f', 'theirs')
-        await write(drive, 0, 'd/f', 'mine')
+        for (const path of apart) await write(drive, 1, path, 'theirs')
+        for (const path of new Set([...apart, 'd/f'])) await write(drive, 0, path, 'mine')
         await drive.exchange()
+        await write(drive, 0, 'd/x', 'mine')
         await act(drive)
+        await fs.ingester.flush()
 
         const { dir, name } = await walk(drive, 0, 'd/f')
         const { ino } = await kernel.lookup(dir, name)
