@@ -103,16 +103,19 @@ export function createHome(root: string, by: 'init' | 'join'): HomePaths {
   return makeDirectories(root)
 }
 
+/** @throws {Failure} `no-home` */
+export function checkHome(root: string): void {
+  if (isHome(root)) return
+  const message = `there is no home at ${root}; 'pcfs init' makes one`
+  throw new Failure('no-home', message, { code: 'ENOENT' })
+}
+
 /**
  * Checks a home before it is used.
  * @throws {Failure} `no-home`, or `home-unsafe` when others could read or change it
  */
 export function openHome(root: string): HomePaths {
-  if (!isHome(root)) {
-    throw new Failure('no-home', `there is no home at ${root}; 'pcfs init' makes one`, {
-      code: 'ENOENT'
-    })
-  }
+  checkHome(root)
   checkOwner(root)
   const paths = makeDirectories(root)
   // Of a join that was killed in its last moment.

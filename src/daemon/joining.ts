@@ -76,10 +76,10 @@ export class Joining {
 
   /** What was begun is over, and so is the home that it would have become. */
   undo(): void {
-    const { root, store, index, journal, spool, lock } = this.#paths
+    const { root, store, index, journal, spool, attached, lock } = this.#paths
     this.discard()
-    for (const path of [store, index, journal, spool, lock]) {
-      rmSync(path, { recursive: true, force: true })
+    for (const path of [store, index, journal, spool, attached, lock]) {
+      rmSync(path, { recursive: true, force: true, maxRetries: 5 })
     }
     try {
       rmdirSync(root)

@@ -1,5 +1,6 @@
 import { callDaemon } from '../../control/client.js'
 import type { StatusReport } from '../../control/operations.js'
+import { checkHome } from '../../daemon/home.js'
 import { bytes, duration, printResult, ProgressLine } from '../output.js'
 import { homeFrom, type Command } from './common.js'
 
@@ -12,7 +13,13 @@ export const statusCommand: Command<object> = {
   describe: 'Tell how everything is',
   handler: async (options) => {
     const home = homeFrom(options)
-    const report = await callDaemon('status', {}, { home, deadlineMs: STATUS_MS })
+    const report = await callDaemon('status', {}, { home, deadlineMs: STATUS_MS }).catch(
+      (error: unknown) => {
+        // A directory that is left over is no home.
+        checkHome(home)
+        throw error
+      }
+    )
     printResult(options.json === true, report, describe(report))
   }
 }
