@@ -58,7 +58,7 @@ export const nodeId: fc.Arbitrary<NodeId> = fc.oneof(
   dot.map((d) => derivedId(ROOT_ID, d))
 )
 
-export const stamp = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
+export const stamp = fc.bigInt({ min: 0n, max: 2n ** 63n - 1n })
 export const timeNs = fc.bigInt({ min: -(2n ** 62n), max: 2n ** 62n })
 export const place: fc.Arbitrary<Place> = struct({ parent: nodeId, name })
 const unknown = fc.oneof(
