@@ -1,4 +1,5 @@
 // READ and WRITE: the data plane.
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -114,14 +115,19 @@ Outcome Session::onRead(const Request &request) {
 Outcome Session::onWrite(const Request &request) {
   const auto *in = request.body<fuse_write_in>();
   if (!in || in->size > request.tailLength(sizeof *in)) return answerError(request, EINVAL);
-  const uint64_t offset = in->offset, end = offset + in->size;
-  if (end < offset || end > kMaxFileBytes) return answerError(request, EFBIG);
+  const bool appends = (in->flags & O_APPEND) && !(in->write_flags & FUSE_WRITE_CACHE);
+  uint64_t offset = in->offset, end;
   std::unique_lock<std::mutex> lock(mutex_);
   Inode *inode;
   LocalState *local;
   for (;;) {
     inode = inodes_.findKnown(request.in->nodeid);
     if (!inode) return Outcome::kToJs;
+    // The kernel may not know yet how long another device made the file: an append at its offset
+    // would overwrite what came.
+    if (appends) offset = inode->record.size;
+    end = offset + in->size;
+    if (end < offset || end > kMaxFileBytes) return answerError(request, EFBIG);
     if (inode->record.flags & kRecordReadOnly) return answerError(request, EROFS);
     if ((in->write_flags & FUSE_WRITE_KILL_SUIDGID) && needsKillSuid(inode->record.mode))
       return Outcome::kToJs;
@@ -183,6 +189,9 @@ Outcome Session::finishWrite(const Request &request, Inode &inode, uint64_t offs
   inode.record.size = size;
   inode.record.mtimeNs = inode.record.ctimeNs = now;
   endWriting(local);
+  // The kernel keeps the pages locked until it has the answer: these bytes are where it put them.
+  const uint64_t told = request.body<fuse_write_in>()->offset;
+  if (told != offset) invalidateInode(inode.ino(), int64_t(std::min(told, offset)), 0);
   faultPoint(kFaultWriteJournal);
   statWrites_++;
   statWrittenBytes_ += written;

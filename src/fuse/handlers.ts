@@ -25,6 +25,7 @@ const FATTR = {
 } as const
 const WRITE_KILL_SUIDGID = 4
 const O_EXCL = 0o200
+const O_APPEND = 0o2000
 /** FOPEN_KEEP_CACHE, as of what the kernel opens without asking, | FOPEN_PARALLEL_DIRECT_WRITES. */
 const FILE_OPEN_FLAGS = 0b10 | 0b1000000
 const S_IFREG = 0o100000
@@ -173,7 +174,8 @@ const read: Handler = async (request, slot, { session, filesystem }) => {
 
 const write: Handler = (request, slot, { session, filesystem }) => {
   const kill = (request.u32(20) & WRITE_KILL_SUIDGID) !== 0
-  filesystem.content.prepareWrite(request.ino, request.u64(8), request.u32(16), kill)
+  const fileOffset = (request.u32(32) & O_APPEND) === 0 ? request.u64(8) : null
+  filesystem.content.prepareWrite(request.ino, fileOffset, request.u32(16), kill)
   session.resume(slot)
 }
 

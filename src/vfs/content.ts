@@ -68,15 +68,17 @@ export class Content {
 
   /**
    * Prepares a write that the data plane could not place; it is to be resumed afterwards.
+   * @param fileOffset null: behind the end, where that is when the write is resumed
    * @param killSuidGid the writer may not keep set-id bits
    * @throws {FsError} ENOSPC, EFBIG
    */
-  prepareWrite(ino: number, fileOffset: number, length: number, killSuidGid: boolean): void {
-    if (fileOffset + length > FILE_LIMIT) throw new FsError('EFBIG')
+  prepareWrite(ino: number, fileOffset: number | null, length: number, killSuidGid: boolean): void {
+    const end = (fileOffset ?? this.parts.volume.current(ino).size) + length
+    if (end > FILE_LIMIT) throw new FsError('EFBIG')
     if (killSuidGid) this.parts.attributes.set(ino, { killSuidGid: true })
     this.parts.room.ensure(length)
     this.parts.volume.parts.journal.ensureSpare()
-    this.parts.volume.parts.files.ensure(ino, fileOffset + length)
+    this.parts.volume.parts.files.ensure(ino, end)
   }
 
   /**

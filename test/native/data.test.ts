@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok, throws } from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { constants as fileConstants, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
@@ -8,6 +8,9 @@ import { FakeKernel } from './fake-kernel.js'
 import { OP, record } from './tiny-fs.js'
 
 const FILE = 5
+const { O_APPEND } = fileConstants
+/** Flag of a write that comes from the page cache. */
+const FUSE_WRITE_CACHE = 1
 const LIMIT = 1 << 24
 
 /** A kernel with a journal and one bound, empty file. */
@@ -45,6 +48,31 @@ await test('what is written is read back, at its place in the local file', async
   equal(local.subarray(4096 + 10).toString(), 'hello')
   kernel.work()
   ok(kernel.saw(EVENT.dirtied, FILE))
+})
+
+await test('an append goes to the end, wherever the kernel takes that to be', async (t) => {
+  const kernel = withFile(t)
+  written(kernel, 0, Buffer.from('hello'))
+  for (const [told, data, expected] of [
+    [2, ' from', 'hello from'],
+    [50, ' here', 'hello from here']
+  ] as const) {
+    const body = FakeKernel.writeBody(told, Buffer.from(data))
+    body.writeUInt32LE(O_APPEND, 32)
+    kernel.notices.length = 0
+    equal((await kernel.reply(kernel.send(OP.write, FILE, body))).errno, 0)
+    equal(kernel.size(FILE), expected.length)
+    equal(content(kernel, 0, 100).toString(), expected)
+    // It has the bytes where it put them.
+    await kernel.until(() => kernel.notices.length > 0)
+    const [notice] = kernel.notices
+    equal(notice?.body.readBigUInt64LE(0), BigInt(FILE))
+    equal(Number(notice?.body.readBigInt64LE(8)), Math.min(told, expected.length - data.length))
+  }
+  const body = FakeKernel.writeBody(1, Buffer.from('E'), FUSE_WRITE_CACHE)
+  body.writeUInt32LE(O_APPEND, 32)
+  equal((await kernel.reply(kernel.send(OP.write, FILE, body))).errno, 0)
+  equal(content(kernel, 0, 100).toString(), 'hEllo from here', 'of a mapping: where it says')
 })
 
 await test('a write of 1 MiB and a read of 1 MiB go in one request', async (t) => {
