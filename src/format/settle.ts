@@ -102,12 +102,16 @@ export class Settlement {
       this.#changed.set(entry.node, copyOf(origin, entry.data, stored, this.#write))
       return
     }
-    for (const { node, link } of entry.standing) {
+    const isStored = entry.standing.every(({ node, link }) => {
       const record = this.#record(node)
-      if (record === null) continue
-      const isStored = entry.stem === null && placeWinner(record, link)?.deleted === false
-      if (!isStored) this.#changed.set(node, withPlace(record, link, stored, this.#write))
-    }
+      return record === null || placeWinner(record, link)?.deleted === false
+    })
+    if (entry.stem === null && isStored) return
+    placeAll(entry.standing, stored, {
+      write: this.#write,
+      recordOf: (node) => this.#record(node),
+      changed: this.#changed
+    })
   }
 
   /**
@@ -144,6 +148,34 @@ export class Settlement {
 
   #record(node: NodeId): NodeRecord | null {
     return this.#changed.get(node) ?? this.#tree.record(node)
+  }
+}
+
+/**
+ * Gives one place to all that stands for an entry. The one that is shown stays the one: programs
+ * have it open, and may have written to it what no record tells yet.
+ * @param standing the one that is shown first
+ * @param into takes the records; one that `recordOf` does not know is left out
+ */
+export function placeAll(
+  standing: Entry['standing'],
+  place: Place,
+  into: {
+    readonly write: Write
+    readonly recordOf: (node: NodeId) => NodeRecord | null
+    readonly changed: ChangedRecords
+  }
+): void {
+  const { write, recordOf, changed } = into
+  let { hlc } = write
+  // The first one last, when it is known what its stamp has to be greater than.
+  for (const [i, { node, link }] of [...standing.entries()].reverse()) {
+    const record = recordOf(node)
+    if (record === null) continue
+    const placed = withPlace(record, link, place, i === 0 ? { ...write, hlc } : write)
+    changed.set(node, placed)
+    const stamp = placeWinner(placed, link)?.stamp ?? 0n
+    if (stamp >= hlc) hlc = stamp + 1n
   }
 }
 

@@ -9,7 +9,7 @@ import { type AttrChange, type Write, withAttr, withData, withPlace } from '../f
 import { withoutPlace } from '../format/edit.js'
 import type { NodeChange } from '../format/merge-state.js'
 import type { DataVersion, NodeRecord, Place } from '../format/record.js'
-import { Settlement, standingOf, type ChangedRecords } from '../format/settle.js'
+import { Settlement, placeAll, standingOf, type ChangedRecords } from '../format/settle.js'
 import { shownState } from '../format/shown-state.js'
 import type { Entry } from '../format/tree.js'
 import { dataLosers, dataWinner, liveLinks } from '../format/winner.js'
@@ -66,9 +66,11 @@ export class Operation {
 
   /** Moves all that stands for a name. `settleAll` of both names comes first. */
   move(shown: Shown, place: Place): void {
-    for (const { node, link } of standingOf(shown.entry)) {
-      this.#changed.set(node, withPlace(this.#record(node), link, place, this.write))
-    }
+    placeAll(standingOf(shown.entry), place, {
+      write: this.write,
+      recordOf: (node) => this.#record(node),
+      changed: this.#changed
+    })
   }
 
   /** Unlinks all that stands for a name. `settleAll` comes first. */
