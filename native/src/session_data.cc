@@ -115,7 +115,9 @@ Outcome Session::onRead(const Request &request) {
 Outcome Session::onWrite(const Request &request) {
   const auto *in = request.body<fuse_write_in>();
   if (!in || in->size > request.tailLength(sizeof *in)) return answerError(request, EINVAL);
-  const bool appends = (in->flags & O_APPEND) && !(in->write_flags & FUSE_WRITE_CACHE);
+  // Parts of one direct write may come in any order: only the kernel knows where each belongs.
+  const bool appends = (in->flags & (O_APPEND | O_DIRECT)) == O_APPEND &&
+                       !(in->write_flags & FUSE_WRITE_CACHE);
   uint64_t offset = in->offset, end;
   std::unique_lock<std::mutex> lock(mutex_);
   Inode *inode;
