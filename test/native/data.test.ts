@@ -209,7 +209,7 @@ await test('zeroing punches the local file and counts as written', async (t) => 
   throws(() => kernel.session.zeroRange(FILE, LIMIT, 10, LIMIT + 10, 6n), { code: 'ENXIO' })
 })
 
-await test('opening and closing are left to the kernel; what CREATE opened is released', (t) => {
+await test('opening and closing are left to the kernel; what CREATE opened is released', async (t) => {
   const kernel = withFile(t)
   equal(kernel.call(OP.open, FILE, Buffer.alloc(8)).errno, constants.errno.ENOSYS)
   equal(kernel.call(OP.flush, FILE, Buffer.alloc(24)).errno, constants.errno.ENOSYS)
