@@ -20,11 +20,12 @@ import { buried, withCommitted, withContent } from './committed-row.js'
 import { writeRecords } from './commit-batches.js'
 import { ConflictCommit, countOthers } from './conflict-commit.js'
 import { deadKey } from './aftermath.js'
-import type { ContentStore } from './content-store.js'
+import type { ContentStore, FrozenFile } from './content-store.js'
 import { storedEntry, type StoredEntry } from './stored-claims.js'
 import { blobsLengthChange, type History } from './history.js'
 import type { Claim, Horizon } from './horizon.js'
 import type { Merger } from './merger.js'
+import { OutOfReach } from './out-of-reach.js'
 import { RANGES } from './plane.js'
 import { heldUntilMs } from './streams.js'
 import type { Batch, DirentPlace } from './tracker.js'
@@ -102,7 +103,16 @@ export class Ingester {
   /** Smallest size that a file which is being ingested was cut to meanwhile. */
   readonly #cutTo = new Map<number, number>()
 
-  constructor(private readonly parts: IngesterParts) {}
+  /** What the last commit had frozen. */
+  #frozen: readonly FrozenFile[] = []
+  readonly #outOfReach: OutOfReach
+
+  constructor(private readonly parts: IngesterParts) {
+    const { tracker, clock } = parts.volume.parts
+    const { store, alarms } = parts
+    const monotonicMs = (): number => clock.monotonicMs()
+    this.#outOfReach = new OutOfReach({ store, tracker, alarms, monotonicMs })
+  }
 
   /** Something is dirty: a commit follows soon. Cheap; called after every change. */
   wake(): void {
@@ -188,7 +198,8 @@ export class Ingester {
       return
     }
     let waitMs = 0
-    this.#running = this.#commit(force).catch((error: unknown) => {
+    this.#running = this.#commit(force).catch(async (error: unknown) => {
+      if ((await this.#outOfReach.holdBack(this.#frozen, error)) && !failure) return
       this.parts.log.error({ err: error }, 'a commit failed and will be tried again')
       this.parts.alarms.raise(
         COMMIT_ALARM,
@@ -227,6 +238,7 @@ export class Ingester {
       volume.apply(author.reserve(0, 3 * batch.files.length + countOthers(others)))
       const snapshot = this.#snapshot(batch, frozenInos)
       claim = snapshot.claim
+      this.#frozen = snapshot.frozen.map(({ file }) => file)
       fault('commit.frozen')
       await durable(snapshot.seq)
       fault('commit.durable')
@@ -241,6 +253,7 @@ export class Ingester {
       tracker.done()
       this.parts.onCommitted(snapshot.batch.dirents, snapshot.rows.values())
       this.parts.alarms.clear(COMMIT_ALARM)
+      this.#outOfReach.review()
       fault('commit.journaled')
     } finally {
       if (!thawed) {

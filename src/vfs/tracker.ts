@@ -182,6 +182,12 @@ export class Tracker {
     }
   }
 
+  /** A file that has uncommitted bytes is not to be committed before (monotonic ms). */
+  holdBack(ino: number, notBeforeMs: number): void {
+    const file = this.#files.get(ino)
+    if (file) this.#files.set(ino, { ...file, notBeforeMs })
+  }
+
   /** The nodes that wait. */
   pendingNodes(): Iterable<number> {
     return this.#nodes
