@@ -1,7 +1,7 @@
 /**
  * Files whose commit needs a part of another device's block that is not here and that nobody who
- * is connected has: an append to a file that was never read, away from home. They wait, so that they
- * do not hold up the commits of all others.
+ * is connected has: an append to a file that was never read, away from home. They wait, so that
+ * they do not hold up the commits of all others.
  */
 import { FsError } from '../base/errors.js'
 import type { Alarms } from '../base/alarms.js'
