@@ -96,7 +96,7 @@ export class PcfsPair implements Pair {
 
 const SYNCTHING_PORTS = [22_101, 22_102] as const
 
-/** Syncthing's pair; null: it is not installed. */
+/** Syncthing's pair; null: it is not installed, or does not work here. */
 export async function startSyncthing(directory: string): Promise<Pair | null> {
   const version = await run('syncthing', ['--version'], { timeoutMs: 20_000 })
   if (version.code !== 0) return null
@@ -122,7 +122,11 @@ export async function startSyncthing(directory: string): Promise<Pair | null> {
   try {
     const isThere = async (): Promise<boolean> =>
       (await run('test', ['-e', join(folders[1], 'ready')], { timeoutMs: 5000 })).code === 0
-    await waitFor(isThere, 120_000, 200)
+    if (!(await waitFor(isThere, 60_000, 200))) {
+      console.error('syncthing does not bring its first file over; it is left out')
+      await stop()
+      return null
+    }
   } catch (error) {
     await stop()
     throw error
