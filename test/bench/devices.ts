@@ -1,7 +1,7 @@
 /**
  * Two devices side by side with Syncthing's: how soon one sees what the other does.
  *
- *   npm run bench -- devices [--only ROW,ROW] [--runs 5] [--files 100000] [--json FILE]
+ *   npm run bench -- devices [--only ROW,ROW] [--runs 5] [--files 100000] [--alone] [--json FILE]
  *
  * Everything is on this machine, without delays of a network.
  */
@@ -172,6 +172,7 @@ export async function benchDevices(args: readonly string[]): Promise<void> {
       runs: { type: 'string', default: '5' },
       files: { type: 'string', default: '100000' },
       apart: { type: 'string', default: '10000' },
+      alone: { type: 'boolean', default: false },
       json: { type: 'string' }
     }
   })
@@ -182,7 +183,7 @@ export async function benchDevices(args: readonly string[]): Promise<void> {
   const pcfs = await PcfsPair.start(folder.path)
   let syncthing: Pair | null = null
   try {
-    syncthing = await startSyncthing(folder.path)
+    syncthing = options.alone ? null : await startSyncthing(folder.path)
     for (const row of ROWS.filter(({ name }) => isWanted(name))) {
       console.error(row.title)
       const values: Record<string, Values> = {}
